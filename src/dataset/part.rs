@@ -1,0 +1,244 @@
+//! A shard's rows and its index: the only writer of rows.
+//!
+//! Row files are content-addressed and the index, written last, decides: rows count only through it. Two workers that seal one shard write
+//! equal files, or files of which exactly one pair is named by the index that stands. Running it again, or dying in it anywhere, is harmless.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::Arc;
+
+use model::layout::{CampaignKeys, job_of_key};
+use model::shard::Sums;
+use model::{Campaign, Counts, Digest, Ended, JobId, RankStatus, Row, RowFile, ShardIndex, Terminal, VerdictObject};
+use runtime::{Archive, failpoint};
+
+use crate::error::blocking;
+use crate::{DatasetError, frozen::FrozenSeeds, frozen::put_json, tally};
+
+/// zstd level of row files: read often, written once.
+const LEVEL: i32 = 6;
+
+/// The terminal jobs of a shard, as a listing of the archive shows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Jobs with a verdict.
+    pub verdicts: BTreeSet<JobId>,
+    /// Jobs that failed for good and have no verdict: a verdict always wins.
+    pub ended: BTreeSet<JobId>,
+}
+
+impl Listing {
+    /// Lists shard `shard`.
+    ///
+    /// # Errors
+    /// When the archive fails.
+    pub async fn of(archive: &dyn Archive, keys: &CampaignKeys, grade: &Digest, shard: u64) -> Result<Self, DatasetError> {
+        let jobs =
+            |listed: Vec<runtime::archive::Listed>| listed.iter().filter_map(|object| job_of_key(&object.key)).collect::<BTreeSet<_>>();
+        let verdicts = jobs(archive.list(&keys.verdicts(grade, shard)).await?);
+        let mut ended = jobs(archive.list(&keys.ended_folder(shard)).await?);
+        ended.retain(|job| !verdicts.contains(job));
+        Ok(Self { verdicts, ended })
+    }
+
+    /// Number of terminal jobs.
+    pub fn terminal(&self) -> u64 {
+        (self.verdicts.len() + self.ended.len()) as u64
+    }
+
+    /// Whether `index` says the same.
+    pub fn agrees_with(&self, index: &ShardIndex) -> bool {
+        let of = |wanted: fn(Terminal) -> bool| {
+            index.ranks.iter().filter(|rank| wanted(rank.status)).map(|rank| rank.job.clone()).collect::<BTreeSet<_>>()
+        };
+        of(|status| status == Terminal::Failed) == self.ended && of(|status| status != Terminal::Failed) == self.verdicts
+    }
+}
+
+/// The shard's index as it stands; `None` when there is none or it cannot be read (then it is to be written again).
+///
+/// # Errors
+/// When the archive fails.
+pub async fn read_index(
+    archive: &dyn Archive,
+    keys: &CampaignKeys,
+    grade: &Digest,
+    shard: u64,
+) -> Result<Option<(ShardIndex, Digest)>, DatasetError> {
+    let key = keys.index(grade, shard);
+    let Some(bytes) = archive.get(&key).await? else { return Ok(None) };
+    match serde_json::from_slice(&bytes) {
+        Ok(index) => Ok(Some((index, Digest::of(&bytes)))),
+        Err(error) => {
+            tracing::warn!(key, %error, "a shard's index cannot be read and will be written again");
+            Ok(None)
+        }
+    }
+}
+
+/// Writes the shard's rows and index from the verdicts and ended jobs that `listing` names.
+///
+/// # Errors
+/// When the archive fails, or an object is damaged.
+pub async fn write(
+    archive: &Arc<dyn Archive>,
+    campaign: &Campaign,
+    grade: &Digest,
+    shard: u64,
+    listing: &Listing,
+) -> Result<ShardIndex, DatasetError> {
+    let keys = CampaignKeys::new(&campaign.name);
+    let mut draft = Draft::new();
+    for (rank, job) in ranks(archive.as_ref(), campaign, shard, listing).await? {
+        if listing.verdicts.contains(&job) {
+            let key = keys.verdict(grade, shard, &job);
+            let hint = "it was listed a moment ago; seal again";
+            let bytes = archive.get(&key).await?.ok_or(DatasetError::Missing { key: key.clone(), hint })?;
+            draft = blocking(move || draft.add_row(&key, rank, job, &bytes)).await?;
+        } else {
+            let key = keys.ended(shard, &job);
+            let ended = archive.get(&key).await?.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
+            draft.add_failed(rank, job, ended.map_or_else(|| "unreadable".to_owned(), |ended| ended.kind));
+        }
+    }
+    let Finished { accepted, rejected, ranks, counts, sums } = blocking(move || draft.finish()).await?;
+    failpoint::hit("part.before_rows");
+    let accepted = put_rows(archive.as_ref(), &keys, grade, shard, true, accepted).await?;
+    failpoint::hit("part.between_rows");
+    let rejected = put_rows(archive.as_ref(), &keys, grade, shard, false, rejected).await?;
+    failpoint::hit("part.before_index");
+    let index = ShardIndex {
+        schema_version: model::trajectory::SCHEMA_VERSION,
+        uid: campaign.uid.clone(),
+        grade: grade.clone(),
+        shard,
+        ranks,
+        accepted,
+        rejected,
+        counts,
+        sums,
+    };
+    put_json(archive.as_ref(), &keys.index(grade, shard), &index).await?;
+    failpoint::hit("part.after_index");
+    Ok(index)
+}
+
+/// The shard's terminal jobs with their ranks, in rank order.
+async fn ranks(archive: &dyn Archive, campaign: &Campaign, shard: u64, listing: &Listing) -> Result<BTreeMap<u64, JobId>, DatasetError> {
+    let mut seeds = FrozenSeeds::new(archive, &campaign.name);
+    let (members, sample) = campaign.plan.members(shard);
+    let mut ranks = BTreeMap::new();
+    for number in members {
+        let seed = seeds.get(number).await?;
+        let job = JobId::of(&campaign.uid, &seed.id, sample);
+        if listing.verdicts.contains(&job) || listing.ended.contains(&job) {
+            ranks.insert(campaign.plan.place(number, sample).rank, job);
+        }
+    }
+    Ok(ranks)
+}
+
+async fn put_rows(
+    archive: &dyn Archive,
+    keys: &CampaignKeys,
+    grade: &Digest,
+    shard: u64,
+    accepted: bool,
+    file: Option<(Vec<u8>, u64)>,
+) -> Result<Option<RowFile>, DatasetError> {
+    let Some((content, rows)) = file else { return Ok(None) };
+    let (digest, bytes) = (Digest::of(&content), content.len() as u64);
+    let path = CampaignKeys::row_file(accepted, shard, &digest);
+    archive.put(&format!("{}{path}", keys.grade(grade)), content).await?;
+    Ok(Some(RowFile { path, digest, rows, bytes }))
+}
+
+/// A shard being written: rows go straight into the compressor, so that memory holds compressed rows only.
+struct Draft {
+    accepted: RowWriter,
+    rejected: RowWriter,
+    ranks: Vec<RankStatus>,
+    counts: Counts,
+    sums: Sums,
+}
+
+/// A shard ready to be put.
+struct Finished {
+    accepted: Option<(Vec<u8>, u64)>,
+    rejected: Option<(Vec<u8>, u64)>,
+    ranks: Vec<RankStatus>,
+    counts: Counts,
+    sums: Sums,
+}
+
+impl Draft {
+    fn new() -> Self {
+        Self {
+            accepted: RowWriter::default(),
+            rejected: RowWriter::default(),
+            ranks: Vec::new(),
+            counts: Counts::default(),
+            sums: Sums::default(),
+        }
+    }
+
+    fn add_row(mut self, key: &str, rank: u64, job: JobId, object: &[u8]) -> Result<Self, DatasetError> {
+        let object: VerdictObject = model::wire::decode_object("a verdict", object).map_err(|error| DatasetError::damaged(key, error))?;
+        let row = Row::of(object).map_err(|error| DatasetError::damaged(key, error))?;
+        if row.job_id != job {
+            return Err(DatasetError::damaged(key, format!("it holds job {}", row.job_id)));
+        }
+        let status = if row.verdict.accepted { Terminal::Accepted } else { Terminal::Rejected };
+        tally::add_row(&mut self.sums, &row);
+        let line = serde_json::to_vec(&row).map_err(|error| DatasetError::damaged(key, error))?;
+        let writer = if row.verdict.accepted { &mut self.accepted } else { &mut self.rejected };
+        writer.line(&line).map_err(|source| DatasetError::File { action: "compress", path: key.to_owned(), source })?;
+        self.counts.add(status);
+        self.ranks.push(RankStatus { rank, job, status, row: Some(row.content_digest) });
+        Ok(self)
+    }
+
+    fn add_failed(&mut self, rank: u64, job: JobId, kind: String) {
+        *self.sums.failed_by.entry(kind).or_default() += 1;
+        self.counts.add(Terminal::Failed);
+        self.ranks.push(RankStatus { rank, job, status: Terminal::Failed, row: None });
+    }
+
+    fn finish(self) -> Result<Finished, DatasetError> {
+        let broken = |source| DatasetError::File { action: "compress", path: "a row file".into(), source };
+        Ok(Finished {
+            accepted: self.accepted.finish().map_err(broken)?,
+            rejected: self.rejected.finish().map_err(broken)?,
+            ranks: self.ranks,
+            counts: self.counts,
+            sums: self.sums,
+        })
+    }
+}
+
+/// Rows into one zstd frame with a checksum; the same rows give the same bytes.
+#[derive(Default)]
+struct RowWriter {
+    encoder: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
+    rows: u64,
+}
+
+impl RowWriter {
+    fn line(&mut self, line: &[u8]) -> std::io::Result<()> {
+        if self.encoder.is_none() {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+            encoder.include_checksum(true)?;
+            self.encoder = Some(encoder);
+        }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.write_all(line)?;
+            encoder.write_all(b"\n")?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn finish(self) -> std::io::Result<Option<(Vec<u8>, u64)>> {
+        self.encoder.map(|encoder| Ok((encoder.finish()?, self.rows))).transpose()
+    }
+}

@@ -1,0 +1,143 @@
+//! What a teacher is asked and what it answers: messages, tool definitions, sampling, completions, usage.
+//!
+//! The shape is the common denominator of OpenAI-compatible chat servers. How a tool call is *written* inside a text is a dialect and lives
+//! with the teacher; here a call is only a name and its arguments as the model wrote them.
+
+use std::ops::AddAssign;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Who speaks in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Standing instructions.
+    System,
+    /// The question, and notices that we inject.
+    User,
+    /// The model.
+    Assistant,
+    /// What a tool returned.
+    Tool,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// The visible text.
+    pub text: String,
+    /// The model's reasoning, where the server gives it apart from the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Native tool calls of an assistant message; empty where calls are written in the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCall>,
+    /// For a tool message that answers a native call: that call's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+}
+
+impl Message {
+    /// A message of `role` with nothing but text.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, text: text.into(), reasoning: None, calls: Vec::new(), call_id: None }
+    }
+}
+
+/// A tool call as a server reports it: arguments are JSON text exactly as the model wrote it, which need not parse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// The server's id for the call; empty when it gave none.
+    #[serde(default)]
+    pub id: String,
+    /// The tool's name as written.
+    pub name: String,
+    /// The arguments as written.
+    pub arguments: String,
+}
+
+/// A tool as it is offered to a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolDefinition {
+    /// The tool's name.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub parameters: Value,
+}
+
+/// How a completion is sampled; recorded in every row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sampling {
+    /// Temperature, 0 to 2.
+    pub temperature: f64,
+    /// Nucleus mass, 0 to 1.
+    pub top_p: f64,
+    /// The longest completion, in tokens.
+    pub max_completion_tokens: u32,
+    /// Seed of this job's sampling: derived from the campaign's seed, the job and nothing else.
+    pub seed: u64,
+}
+
+/// Why a completion ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended its turn.
+    Stop,
+    /// The token limit cut it.
+    Length,
+    /// It ended to have tools called.
+    ToolCalls,
+    /// The provider withheld it.
+    ContentFilter,
+    /// Anything else, and reasons of servers to come.
+    #[serde(other)]
+    Other,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Completion {
+    /// The visible text as written.
+    pub text: String,
+    /// Reasoning that the server gave apart from the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Native tool calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCall>,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// What it cost.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The model's name as the server reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// Tokens and calls spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Usage {
+    /// Tokens sent, as the server counted them, else as we did.
+    pub prompt_tokens: u64,
+    /// Tokens received, reasoning included.
+    pub completion_tokens: u64,
+    /// Completions.
+    pub calls: u64,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.calls += other.calls;
+    }
+}

@@ -1,0 +1,121 @@
+//! Where things are in the archive: the public layout, in one place. Keys are relative to the archive's root and use `/`.
+
+use crate::{Digest, JobId};
+
+/// Identifies the archive.
+pub const ARCHIVE: &str = "archive.json";
+
+/// Keys of one campaign.
+#[derive(Debug, Clone)]
+pub struct CampaignKeys {
+    root: String,
+}
+
+impl CampaignKeys {
+    /// Keys of the campaign `name`.
+    pub fn new(name: &str) -> Self {
+        Self { root: format!("campaigns/{name}") }
+    }
+
+    /// The campaign's folder.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The frozen plan.
+    pub fn campaign(&self) -> String {
+        format!("{}/campaign.json", self.root)
+    }
+
+    /// State and operational revisions.
+    pub fn control(&self) -> String {
+        format!("{}/control.json", self.root)
+    }
+
+    /// Part `n` of the frozen seeds.
+    pub fn seeds(&self, part: u64) -> String {
+        format!("{}/seeds/part-{part:05}.jsonl.zst", self.root)
+    }
+
+    /// Which seeds have sample `sample`.
+    pub fn sample(&self, sample: u32) -> String {
+        format!("{}/plan/sample-{sample}.json", self.root)
+    }
+
+    /// A prompt's text.
+    pub fn prompt(&self, digest: &Digest) -> String {
+        format!("{}/prompts/{digest}.txt", self.root)
+    }
+
+    /// Folder of a shard's trajectories.
+    pub fn trajectories(&self, shard: u64) -> String {
+        format!("{}/trajectories/{shard}/", self.root)
+    }
+
+    /// A job's trajectory.
+    pub fn trajectory(&self, shard: u64, job: &JobId) -> String {
+        format!("{}{job}.mp.zst", self.trajectories(shard))
+    }
+
+    /// Folder of a shard's failed jobs.
+    pub fn ended_folder(&self, shard: u64) -> String {
+        format!("{}/ended/{shard}/", self.root)
+    }
+
+    /// A job that failed for good.
+    pub fn ended(&self, shard: u64, job: &JobId) -> String {
+        format!("{}{job}.json", self.ended_folder(shard))
+    }
+
+    /// The newest sealed manifest.
+    pub fn dataset(&self) -> String {
+        format!("{}/dataset.json", self.root)
+    }
+
+    /// Seal number `n`.
+    pub fn dataset_number(&self, n: u32) -> String {
+        format!("{}/datasets/{n}.json", self.root)
+    }
+
+    /// Folder of all seals.
+    pub fn datasets(&self) -> String {
+        format!("{}/datasets/", self.root)
+    }
+
+    /// A grade's folder.
+    pub fn grade(&self, grade: &Digest) -> String {
+        format!("{}/grades/{}/", self.root, grade.short())
+    }
+
+    /// Folder of a shard's verdicts.
+    pub fn verdicts(&self, grade: &Digest, shard: u64) -> String {
+        format!("{}verdicts/{shard}/", self.grade(grade))
+    }
+
+    /// A job's verdict and trajectory.
+    pub fn verdict(&self, grade: &Digest, shard: u64, job: &JobId) -> String {
+        format!("{}{job}.mp.zst", self.verdicts(grade, shard))
+    }
+
+    /// Folder of a grade's shard indexes.
+    pub fn indexes(&self, grade: &Digest) -> String {
+        format!("{}shards/", self.grade(grade))
+    }
+
+    /// A shard's index.
+    pub fn index(&self, grade: &Digest, shard: u64) -> String {
+        format!("{}part-{shard:05}.json", self.indexes(grade))
+    }
+
+    /// Name of a row file below the grade's folder.
+    pub fn row_file(accepted: bool, shard: u64, digest: &Digest) -> String {
+        let verdict = if accepted { "accepted" } else { "rejected" };
+        format!("shards/{verdict}/part-{shard:05}-{}.jsonl.zst", digest.short())
+    }
+}
+
+/// The job whose object has this key, by the file's name.
+pub fn job_of_key(key: &str) -> Option<JobId> {
+    let name = key.rsplit('/').next()?;
+    JobId::parse(name.split('.').next()?)
+}

@@ -1,0 +1,240 @@
+//! The ledger of local mode: a small database beside the campaign, owned by one task; one process at a time.
+//!
+//! Requests go through a bounded channel; all that wait when the owner is free form one batch, are committed together and then answered. So
+//! one worker alone waits for one write, and sixty-four share one. What was answered survives a killed process; a power loss costs at most
+//! the last second. What there is no need for: liveness of others, clocks, leases that expire.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use std::{fs, io};
+
+use async_trait::async_trait;
+use model::{ControlState, JournalEntry, Step, wire};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Claim, Lease, Ledger, LedgerCounts, LedgerError, WorkKey};
+use crate::disk;
+
+mod book;
+mod claims;
+mod lock;
+mod store;
+
+use book::{Book, Request};
+
+/// Requests that wait for the next batch, at most: more than there are jobs in flight, so that nobody waits to wait.
+const REQUESTS_MAX: usize = 1024;
+/// Requests in one commit, at most: keeps an answer within a few milliseconds.
+const BATCH_MAX: usize = 256;
+/// How much a power loss may cost.
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+
+/// A ledger in a folder.
+#[derive(Debug)]
+pub struct EmbeddedLedger {
+    requests: mpsc::Sender<Request>,
+    closing: CancellationToken,
+    owner: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EmbeddedLedger {
+    /// Opens the ledger in `folder`, creating it on first use.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] when another process has it open; otherwise when it cannot be read or written.
+    pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, LedgerError> {
+        let folder = folder.into();
+        let opening = move || {
+            let at = |error: io::Error| LedgerError::Unreachable { reason: format!("open {}: {error}", folder.display()) };
+            fs::create_dir_all(&folder).map_err(at)?;
+            let disk = fs::File::open(&folder).map_err(at)?;
+            Ok((Book::open(folder)?, disk))
+        };
+        let (book, disk) = tokio::task::spawn_blocking(opening).await.map_err(|error| unreachable(&error))??;
+        let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
+        let closing = CancellationToken::new();
+        let owner = tokio::spawn(own(book, disk, waiting, closing.clone()));
+        Ok(Self { requests, closing, owner: Mutex::new(Some(owner)) })
+    }
+
+    /// Answers what was asked, syncs, and gives up the lock. Whatever is asked later is unreachable.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(owner) = owner else { return };
+        if let Err(error) = owner.await {
+            tracing::error!(%error, "the ledger's owner died; all it had answered is written");
+        }
+    }
+
+    /// Has the owner do `work`; returns when what it wrote is committed.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Book) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        let request: Request = Box::new(move |book| {
+            let worked = work(book);
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => worked,
+                    Err(reason) => Err(LedgerError::Unreachable { reason: reason.to_owned() }),
+                };
+                // Whoever asked may have been aborted meanwhile; what was written stays written.
+                drop(answer.send(result));
+            })
+        });
+        self.requests.send(request).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+#[async_trait]
+impl Ledger for EmbeddedLedger {
+    async fn claim(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
+        let key = key.clone();
+        self.ask(move |book| book.claim(&key, step, false)).await
+    }
+
+    async fn claim_suspect(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
+        let key = key.clone();
+        self.ask(move |book| book.claim(&key, step, true)).await
+    }
+
+    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<(), LedgerError> {
+        let encoded: Result<Vec<Vec<u8>>, _> = entries.iter().map(|entry| wire::encode_message("journal entry", entry)).collect();
+        let encoded = encoded.map_err(|error| LedgerError::Damaged { what: "a journal entry".into(), reason: error.to_string() })?;
+        let lease = lease.clone();
+        self.ask(move |book| book.append(&lease, encoded)).await
+    }
+
+    async fn journal(&self, key: &WorkKey) -> Result<Vec<JournalEntry>, LedgerError> {
+        let asked = key.clone();
+        let encoded = self.ask(move |book| book.journal(&asked)).await?;
+        let decode = |(number, bytes): (usize, &Vec<u8>)| {
+            wire::decode_message("journal entry", bytes).map_err(|error| LedgerError::Damaged {
+                what: format!("entry {number} of the journal of {key}"),
+                reason: error.to_string(),
+            })
+        };
+        encoded.iter().enumerate().map(decode).collect()
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
+        let lease = lease.clone();
+        self.ask(move |book| book.release(&lease)).await
+    }
+
+    async fn finish(&self, lease: &Lease) -> Result<(), LedgerError> {
+        let lease = lease.clone();
+        self.ask(move |book| book.finish(&lease)).await
+    }
+
+    async fn note_terminal(&self, grade: &str, shard: u64, rank: u64) -> Result<u64, LedgerError> {
+        let grade = grade.to_owned();
+        self.ask(move |book| book.note_terminal(&grade, shard, rank)).await
+    }
+
+    async fn set_control(&self, state: ControlState) -> Result<(), LedgerError> {
+        self.ask(move |book| book.set_control(state)).await
+    }
+
+    async fn replan(&self, key: &WorkKey) -> Result<Step, LedgerError> {
+        let key = key.clone();
+        self.ask(move |book| book.replan(&key)).await
+    }
+
+    async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError> {
+        let key = key.clone();
+        self.ask(move |book| book.reopen(&key)).await
+    }
+
+    async fn counts(&self) -> Result<LedgerCounts, LedgerError> {
+        self.ask(|book| Ok(book.counts())).await
+    }
+}
+
+/// Owns the book until nobody can ask any more. The blocking pool has it for one batch at a time, so no async thread ever waits for a disk.
+async fn own(mut book: Book, disk: fs::File, mut requests: mpsc::Receiver<Request>, closing: CancellationToken) {
+    let mut disk = Disk { folder: std::sync::Arc::new(disk), syncing: None, dirty_since: None };
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        tokio::select! {
+            // What was asked before closing is still answered: a closed channel gives out what it has.
+            () = closing.cancelled(), if !requests.is_closed() => requests.close(),
+            () = disk.is_due() => disk.start_sync(),
+            count = requests.recv_many(&mut batch, BATCH_MAX) => {
+                if count == 0 {
+                    break;
+                }
+                let requests = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
+                let served = tokio::task::spawn_blocking(move || {
+                    book.serve(requests);
+                    book
+                });
+                book = match served.await {
+                    Ok(book) => book,
+                    Err(error) => {
+                        tracing::error!(%error, "the ledger stops: a request broke it");
+                        return;
+                    }
+                };
+                disk.dirty_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+    let folder = std::sync::Arc::clone(&disk.folder);
+    let closed = tokio::task::spawn_blocking(move || {
+        let synced = disk::sync_file_system(&folder);
+        // Here, because the database waits for its threads when it is dropped.
+        drop(book);
+        synced
+    });
+    report(closed.await);
+}
+
+/// Syncs in the background, one at a time: writing goes on meanwhile.
+struct Disk {
+    folder: std::sync::Arc<fs::File>,
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    dirty_since: Option<Instant>,
+}
+
+impl Disk {
+    /// Returns when something was written a second ago and no sync is under way.
+    async fn is_due(&mut self) {
+        if let Some(syncing) = &mut self.syncing {
+            report(syncing.await);
+            self.syncing = None;
+        }
+        match self.dirty_since {
+            Some(since) => tokio::time::sleep_until(since + SYNC_PERIOD).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn start_sync(&mut self) {
+        let folder = std::sync::Arc::clone(&self.folder);
+        self.dirty_since = None;
+        self.syncing = Some(tokio::task::spawn_blocking(move || disk::sync_file_system(&folder)));
+    }
+}
+
+/// A failed sync is not fatal: nothing is lost unless the power fails too, and the next write brings the next sync.
+fn report(synced: Result<io::Result<()>, tokio::task::JoinError>) {
+    if let Err(error) = synced.map_err(io::Error::other).flatten() {
+        tracing::warn!(%error, "what the ledger wrote lately would not survive a power loss");
+    }
+}
+
+fn closed() -> LedgerError {
+    LedgerError::Unreachable { reason: "it is closed".to_owned() }
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> LedgerError {
+    LedgerError::Unreachable { reason: error.to_string() }
+}

@@ -1,0 +1,60 @@
+//! One process per ledger, held by the operating system: the lock goes with the process, however it dies.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::ledger::LedgerError;
+
+const FILE: &str = "lock";
+
+/// Held as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of the ledger in `folder`, or says who has it.
+    pub(super) fn take(folder: &Path) -> Result<Self, LedgerError> {
+        let path = folder.join(FILE);
+        let unreachable = |error: io::Error| LedgerError::Unreachable { reason: format!("lock {}: {error}", path.display()) };
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreachable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(unreachable(error)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LedgerError::Locked { path: folder.display().to_string(), holder: holder(&mut file) });
+            }
+        }
+        write_holder(&mut file).map_err(unreachable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// `<process id> <start, in seconds since 1970>`.
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{} {}", std::process::id(), seconds_now())
+}
+
+/// Who holds the lock, for a person. It may be half written: then we know only that somebody does.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.take(100).read_to_string(&mut text);
+    let mut words = text.split_whitespace().map(str::parse::<u64>);
+    match (read, words.next(), words.next()) {
+        (Ok(_), Some(Ok(process)), Some(Ok(start))) => {
+            let age = Duration::from_secs(seconds_now().saturating_sub(start));
+            format!("process {process}, started {} min {} s ago,", age.as_secs() / 60, age.as_secs() % 60)
+        }
+        _ => "another process".to_owned(),
+    }
+}
+
+/// Only ever shown, never compared with anything but itself.
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

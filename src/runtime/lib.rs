@@ -1,0 +1,20 @@
+//! What keeps workers alive: the three ports (queue, ledger, archive) with their adapters, the worker loop, retry, shutdown, failpoints.
+//!
+//! One order of effects holds everywhere: effect durable → downstream confirmed → upstream acknowledged. Nothing here knows what a job means;
+//! a [`Handler`] does. What is deliberately absent: locks that correctness would rest on, and any clock in a decision that outlives a process.
+
+pub mod archive;
+mod disk;
+pub mod failpoint;
+pub mod ledger;
+pub mod queue;
+pub mod retry;
+pub mod shutdown;
+pub mod worker;
+
+pub use archive::directory::random_id;
+pub use archive::{Archive, ArchiveError};
+pub use ledger::{Claim, Lease, Ledger, LedgerError, WorkKey};
+pub use queue::{Delivery, Depth, Queue, QueueError, QueueName, Subscription};
+pub use shutdown::Shutdown;
+pub use worker::{Context, Disposition, Failure, FailureKind, Handler, Opened, Worker, WorkerReport, WorkerSettings};

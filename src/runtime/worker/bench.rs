@@ -1,0 +1,400 @@
+//! What becomes of one message. The parent decides: one arm per answer of the ledger, one per outcome; each with its order of effects.
+//!
+//! Trouble with queue or ledger never loses a message: it is waited for while the shutdown lasts, and a message still in hand after that is
+//! dropped unsettled, which brings it back. A panic of a handler is caught here and nowhere else.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures::FutureExt;
+use model::Step;
+
+use super::counters::{Counters, count};
+use super::gate::Gate;
+use super::held::{HeldTable, Holding};
+use super::{Context, Disposition, Failure, FailureKind, Handler, Opened, WorkerSettings};
+use crate::failpoint;
+use crate::ledger::{Claim, Ledger, LedgerError, WorkKey};
+use crate::queue::{Delivery, Queue, QueueError, QueueName};
+use crate::retry::{Policy, Tried, retry};
+use crate::shutdown::Shutdown;
+
+/// Tries of one job, the first included, before it is given up.
+const ATTEMPTS_MAX: u32 = 5;
+/// Between the attempts of one job.
+const ATTEMPT: Policy = Policy { first: Duration::from_secs(2), max: Duration::from_secs(300), tries: Some(ATTEMPTS_MAX) };
+/// How long a message waits whose work another holds.
+const HELD_DELAY: Duration = Duration::from_secs(10);
+/// How long a message of a paused campaign waits, and how often a worker looks whether the campaign goes on.
+const PAUSED_DELAY: Duration = Duration::from_secs(5);
+const PANIC: &str = "panic";
+
+pub(super) struct Bench<H: Handler> {
+    handler: Arc<H>,
+    pub(super) queue: Arc<dyn Queue>,
+    ledger: Arc<dyn Ledger>,
+    pub(super) from: QueueName,
+    looks_first: bool,
+    pub(super) shutdown: Shutdown,
+    context: Context,
+    pub(super) gate: Gate,
+    held: Arc<HeldTable>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl<H: Handler> fmt::Debug for Bench<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bench").field("from", &self.from).field("worker", &self.context.worker).finish_non_exhaustive()
+    }
+}
+
+/// What is published when work is handed on.
+enum Next {
+    /// A continuation, at once.
+    Slice(Vec<u8>),
+    /// The next attempt.
+    Attempt(Vec<u8>, Duration),
+    /// The very same message: no attempt is spent.
+    Same(Duration),
+}
+
+impl<H: Handler> Bench<H> {
+    pub(super) fn new(
+        handler: Arc<H>,
+        queue: Arc<dyn Queue>,
+        ledger: Arc<dyn Ledger>,
+        settings: WorkerSettings,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            handler,
+            queue,
+            ledger,
+            from: settings.from,
+            looks_first: settings.looks_first,
+            context: Context { shutdown: shutdown.clone(), worker: settings.worker },
+            shutdown,
+            gate: Gate::new(),
+            held: Arc::default(),
+            counters: Arc::default(),
+        }
+    }
+
+    pub(super) async fn serve(&self, delivery: Delivery) {
+        count(&self.counters.received);
+        let opened = catch_unwind(AssertUnwindSafe(|| self.handler.open(&delivery.body)));
+        match opened.unwrap_or_else(|panic| Opened::Unreadable(panic_text(&*panic))) {
+            Opened::Work { key, step, message } => self.consider(key, step, message, delivery).await,
+            Opened::Foreign(uid) => {
+                tracing::debug!(%uid, queue = %self.from, "a message of another campaign");
+                count(&self.counters.foreign);
+                self.ack(delivery).await;
+            }
+            Opened::Unreadable(reason) => self.bury(delivery, reason).await,
+        }
+    }
+
+    async fn consider(&self, key: WorkKey, step: Step, message: H::Message, delivery: Delivery) {
+        if delivery.redelivered || self.looks_first {
+            match self.is_effected(&message).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    count(&self.counters.spared);
+                    return self.ack(delivery).await;
+                }
+                Err(failure) if failure.is_worth_waiting() => return leave(&key, delivery, &failure),
+                Err(failure) => return self.bury(delivery, failure.message).await,
+            }
+        }
+        failpoint::hit("claim.before");
+        let claim = match self.claim(&key, step).await {
+            Ok(claim) => claim,
+            Err(error @ LedgerError::Damaged { .. }) => return self.bury(delivery, error.to_string()).await,
+            Err(error) => return leave(&key, delivery, &error),
+        };
+        match claim {
+            // Its effect is durable, or nobody wants it any more, or a later message of the job is about.
+            Claim::Done | Claim::Cancelled | Claim::Stale => {
+                count(&self.counters.spared);
+                self.ack(delivery).await;
+            }
+            Claim::Paused => {
+                self.gate.pause(PAUSED_DELAY);
+                self.postpone(delivery, PAUSED_DELAY).await;
+            }
+            Claim::Held => self.postpone(delivery, HELD_DELAY).await,
+            // The broker lost us, not we the work. The old delivery is acknowledged rather than dropped: where it is dead that changes
+            // nothing, and where it is a true duplicate it would come back, and be adopted, for ever.
+            Claim::Mine => match self.held.adopt(&key, delivery) {
+                Ok(old) => {
+                    count(&self.counters.adopted);
+                    self.ack(old).await;
+                }
+                // It is being settled this very moment, or another worker of this process has it.
+                Err(delivery) => self.postpone(delivery, HELD_DELAY).await,
+            },
+            Claim::Suspect => self.quarantine(&key, delivery).await,
+            Claim::Poison(lease) => {
+                let holding = self.held.hold(lease, delivery, &self.counters);
+                let message_text = "it killed each worker that tried it, the last one while nothing else ran; look at this seed by hand";
+                let failure = Failure { kind: FailureKind::Permanent, name: "poison", message: message_text.to_owned(), retry_after: None };
+                self.give_up(holding, &message, &failure).await;
+            }
+            Claim::Taken(lease) => {
+                failpoint::hit("claim.after");
+                let holding = self.held.hold(lease, delivery, &self.counters);
+                self.run(holding, message).await;
+            }
+        }
+    }
+
+    async fn run(&self, holding: Holding, message: H::Message) {
+        let handled = self.guarded(self.handler.handle(message.clone(), &holding.lease, &self.context)).await;
+        failpoint::hit("handle.after");
+        let failure = match handled {
+            Ok(Disposition::Done) => {
+                self.gate.success();
+                return self.finish(holding, &self.counters.done).await;
+            }
+            Ok(Disposition::Yield { continuation }) => {
+                self.gate.success();
+                return self.hand_on(holding, Next::Slice(continuation)).await;
+            }
+            Err(failure) => failure,
+        };
+        let attempt = holding.lease.step.attempt;
+        let key = &holding.lease.key;
+        match failure.kind {
+            FailureKind::Outage => {
+                let delay = self.gate.outage(failure.retry_after);
+                tracing::warn!(%key, error = %failure, delay_s = delay.as_secs(), "a dependency is down; the job waits");
+                self.hand_on(holding, Next::Same(delay)).await;
+            }
+            FailureKind::Transient if attempt + 1 < ATTEMPTS_MAX => {
+                let delay = failure.retry_after.map_or_else(|| ATTEMPT.delay_before(attempt), |after| ATTEMPT.believed(after));
+                tracing::info!(%key, attempt, error = %failure, delay_s = delay.as_secs(), "the attempt failed");
+                self.hand_on(holding, Next::Attempt(self.handler.next_attempt(&message), delay)).await;
+            }
+            FailureKind::Transient | FailureKind::Permanent => self.give_up(holding, &message, &failure).await,
+            // Somebody else has it, and a message of its own.
+            FailureKind::Fenced => self.lost(holding).await,
+        }
+    }
+
+    /// Finished: the ledger knows, then the message goes.
+    async fn finish(&self, holding: Holding, counter: &AtomicU64) {
+        let Some(delivery) = holding.delivery() else { return };
+        match self.told(|| self.ledger.finish(&holding.lease)).await {
+            Ok(()) => {}
+            Err(error @ LedgerError::Unreachable { .. }) => return leave(&holding.lease.key, delivery, &error),
+            // The effect is durable, whoever holds the job now or whatever the ledger lost: the archive says so to the next who looks.
+            Err(error) => tracing::warn!(key = %holding.lease.key, %error, "finished without the ledger"),
+        }
+        holding.settled();
+        failpoint::hit("finish.after");
+        count(counter);
+        self.ack(delivery).await;
+    }
+
+    /// Handed on: the lease is given back, then the next message is published, then the old one goes. A kill in between leaves the old
+    /// message, whose step may be claimed again.
+    async fn hand_on(&self, holding: Holding, next: Next) {
+        let Some(delivery) = holding.delivery() else { return };
+        failpoint::hit("release.before");
+        match self.told(|| self.ledger.release(&holding.lease)).await {
+            Ok(()) => {}
+            Err(LedgerError::Fenced { .. }) => {
+                holding.settled();
+                count(&self.counters.lost);
+                return self.ack(delivery).await;
+            }
+            Err(error @ LedgerError::Damaged { .. }) => return self.bury(delivery, error.to_string()).await,
+            Err(error) => return leave(&holding.lease.key, delivery, &error),
+        }
+        let key = holding.lease.key.clone();
+        holding.settled();
+        failpoint::hit("release.after");
+        let (published, counter) = match next {
+            // Urgent: the queue may be full, and we are the ones who empty it.
+            Next::Slice(body) => (self.publish(&self.from, body, None).await, &self.counters.yielded),
+            Next::Attempt(body, delay) => (self.publish(&self.from, body, Some(delay)).await, &self.counters.retried),
+            Next::Same(delay) => (self.publish(&self.from, delivery.body.clone(), Some(delay)).await, &self.counters.outages),
+        };
+        match published {
+            Ok(()) => {}
+            Err(error @ QueueError::Oversized { .. }) => return self.bury(delivery, error.to_string()).await,
+            Err(error) => return leave(&key, delivery, &error),
+        }
+        failpoint::hit("publish.after");
+        count(counter);
+        self.ack(delivery).await;
+    }
+
+    /// Failed for good: on record first.
+    async fn give_up(&self, holding: Holding, message: &H::Message, failure: &Failure) {
+        let (key, attempt) = (&holding.lease.key, holding.lease.step.attempt);
+        tracing::warn!(%key, attempt, failure = failure.name, error = %failure, "giving up");
+        let recorded = retry(Policy::DEPENDENCY, self.shutdown.expired(), || async {
+            let recording = self.guarded(self.handler.give_up(message, &holding.lease, failure)).await;
+            recording.map_err(Failure::tried)
+        })
+        .await;
+        match recorded {
+            Ok(()) => {
+                failpoint::hit("give_up.after");
+                self.finish(holding, &self.counters.failed).await;
+            }
+            Err(error) if error.is_worth_waiting() => tracing::warn!(%key, %error, "not put on record in time; the message comes back"),
+            Err(error) => {
+                let Some(delivery) = holding.delivery() else { return };
+                match self.told(|| self.ledger.release(&holding.lease)).await {
+                    Ok(()) => holding.settled(),
+                    Err(error) => tracing::warn!(%key, %error, "the lease stays until this worker ends"),
+                }
+                self.bury(delivery, format!("{failure}; and that could not be put on record: {error}")).await;
+            }
+        }
+    }
+
+    async fn lost(&self, holding: Holding) {
+        count(&self.counters.lost);
+        let delivery = holding.delivery();
+        holding.settled();
+        if let Some(delivery) = delivery {
+            self.ack(delivery).await;
+        }
+    }
+
+    async fn quarantine(&self, key: &WorkKey, delivery: Delivery) {
+        match self.publish(&self.from.quarantine(), delivery.body.clone(), None).await {
+            Ok(()) => {
+                tracing::warn!(%key, "suspected of killing workers; to the quarantine");
+                count(&self.counters.suspected);
+                self.ack(delivery).await;
+            }
+            Err(error) => leave(key, delivery, &error),
+        }
+    }
+
+    /// A copy waits, and the message goes: a message put back at once would come at once.
+    async fn postpone(&self, delivery: Delivery, delay: Duration) {
+        match self.publish(&self.from, delivery.body.clone(), Some(delay)).await {
+            Ok(()) => {
+                count(&self.counters.postponed);
+                self.ack(delivery).await;
+            }
+            Err(error) => tracing::warn!(queue = %self.from, %error, "a message could not be put off; it comes back"),
+        }
+    }
+
+    async fn bury(&self, delivery: Delivery, reason: String) {
+        tracing::warn!(queue = %self.from, reason, "a message goes to the dead queue");
+        count(&self.counters.dead);
+        self.settled(delivery.reject(reason).await);
+    }
+
+    async fn ack(&self, delivery: Delivery) {
+        self.settled(delivery.ack().await);
+        failpoint::hit("ack.after");
+    }
+
+    /// A message that could not be settled comes back, and is then known to be done, stale or unreadable.
+    fn settled(&self, settled: Result<(), QueueError>) {
+        if let Err(error) = settled {
+            tracing::warn!(queue = %self.from, %error, "a message could not be settled; it comes back");
+        }
+    }
+
+    async fn claim(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
+        retry(Policy::DEPENDENCY, self.shutdown.requested(), || async {
+            let claimed = match self.from.is_quarantine() {
+                true => self.ledger.claim_suspect(key, step).await,
+                false => self.ledger.claim(key, step).await,
+            };
+            claimed.map_err(ledger_tried)
+        })
+        .await
+    }
+
+    async fn is_effected(&self, message: &H::Message) -> Result<bool, Failure> {
+        retry(Policy::DEPENDENCY, self.shutdown.requested(), || async {
+            self.guarded(self.handler.is_effected(message)).await.map_err(Failure::tried)
+        })
+        .await
+    }
+
+    /// Tells the ledger something, for as long as the shutdown lasts.
+    async fn told<F>(&self, tell: impl Fn() -> F) -> Result<(), LedgerError>
+    where
+        F: Future<Output = Result<(), LedgerError>>,
+    {
+        retry(Policy::DEPENDENCY, self.shutdown.expired(), || async { tell().await.map_err(ledger_tried) }).await
+    }
+
+    async fn publish(&self, to: &QueueName, body: Vec<u8>, delay: Option<Duration>) -> Result<(), QueueError> {
+        retry(Policy::DEPENDENCY, self.shutdown.expired(), || async {
+            let published = match delay {
+                None => self.queue.publish_urgent(to, body.clone()).await,
+                Some(delay) => self.queue.publish_after(to, body.clone(), delay).await,
+            };
+            published.map_err(|error| match error {
+                QueueError::Unreachable { .. } => Tried::again(error),
+                QueueError::Closed { .. } | QueueError::Oversized { .. } => Tried::Stop(error),
+            })
+        })
+        .await
+    }
+
+    /// Gives back the leases of work that was cut off, so that this very process could take it up again.
+    pub(super) async fn give_back_abandoned(&self) {
+        for lease in self.held.take_abandoned() {
+            match self.ledger.release(&lease).await {
+                Ok(()) | Err(LedgerError::Fenced { .. }) => {}
+                Err(error) => tracing::warn!(key = %lease.key, %error, "a lease was not given back; it ends with this process"),
+            }
+        }
+    }
+
+    async fn guarded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+            count(&self.counters.panics);
+            let message = panic_text(&*panic);
+            tracing::error!(message, "a handler panicked");
+            Err(Failure { kind: FailureKind::Transient, name: PANIC, message, retry_after: None })
+        })
+    }
+}
+
+impl Failure {
+    /// Whether the same call may succeed later. A panic is tried again as an attempt of its job, but not on the spot.
+    fn is_worth_waiting(&self) -> bool {
+        matches!(self.kind, FailureKind::Transient | FailureKind::Outage) && self.name != PANIC
+    }
+
+    fn tried(self) -> Tried<Self> {
+        if self.is_worth_waiting() { Tried::Again { after: self.retry_after, error: self } } else { Tried::Stop(self) }
+    }
+}
+
+fn ledger_tried(error: LedgerError) -> Tried<LedgerError> {
+    match error {
+        LedgerError::Unreachable { .. } => Tried::again(error),
+        LedgerError::Locked { .. } | LedgerError::Fenced { .. } | LedgerError::Damaged { .. } => Tried::Stop(error),
+    }
+}
+
+/// Leaves a message unsettled: dropped, it comes back, here or elsewhere.
+fn leave(key: &WorkKey, delivery: Delivery, why: &dyn fmt::Display) {
+    tracing::warn!(%key, error = %why, "the message is left unsettled and comes back");
+    drop(delivery);
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("without a message"))
+}

@@ -1,0 +1,263 @@
+//! What was typed. What it means is decided by each verb.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// A factory for deep-research training data: seed questions in, sealed and verifiable trajectories out.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, propagate_version = true)]
+pub(crate) struct Args {
+    /// More log lines on standard error (-v, -vv, -vvv).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Build a corpus, and try the tools on it by hand.
+    #[command(subcommand)]
+    Corpus(CorpusVerb),
+    /// Run a campaign in this process, without services, and seal it.
+    ///
+    /// Run the same command again to continue a campaign that was interrupted or killed.
+    Run(RunArgs),
+    /// Show how far a campaign is, counted from its archive.
+    Status(CampaignArgs),
+    /// Prove that every planned job is accounted for, and write the data set's manifest.
+    Seal(SealArgs),
+    /// Check a data set digest by digest, and replay every observation against the corpus.
+    Verify(VerifyArgs),
+    /// Write a data set's rows in a form that others read.
+    Export(ExportArgs),
+    /// Print the closing table of a data set.
+    Report(DatasetArgs),
+    /// Serve the heuristic teacher as an OpenAI-compatible server, with latency and faults, to rehearse with.
+    SimTeacher(SimArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with a corpus.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CorpusVerb {
+    /// Build a snapshot from JSON lines (plain, .gz, .zst) with `url`, `title`, `text`.
+    Build {
+        /// A source; may be given several times.
+        #[arg(long = "source", required = true, value_name = "FILE")]
+        sources: Vec<PathBuf>,
+        /// The snapshot directory to write; must not exist.
+        #[arg(long, short, value_name = "DIR")]
+        out: PathBuf,
+        /// Fail on the first unusable line instead of keeping it aside.
+        #[arg(long)]
+        strict: bool,
+        /// Threads; default: all cores.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what a snapshot consists of.
+    Stats {
+        /// The snapshot directory.
+        corpus: PathBuf,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Digest every file of a snapshot and compare.
+    Verify {
+        /// The snapshot directory.
+        corpus: PathBuf,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Search, as a model would see it.
+    Search {
+        /// The snapshot directory.
+        corpus: PathBuf,
+        /// The query.
+        query: String,
+        /// How many results.
+        #[arg(long, default_value_t = 10)]
+        topn: u32,
+        /// Print the observation as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Open a document, as a model would see it.
+    Open {
+        /// The snapshot directory.
+        corpus: PathBuf,
+        /// The document's URL.
+        url: String,
+        /// First line to show.
+        #[arg(long)]
+        loc: Option<u32>,
+        /// How many lines to show.
+        #[arg(long)]
+        num_lines: Option<u32>,
+        /// Print the observation as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find a text in a document, as a model would see it.
+    Find {
+        /// The snapshot directory.
+        corpus: PathBuf,
+        /// The document's URL.
+        url: String,
+        /// What to find.
+        pattern: String,
+        /// Print the observation as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `run`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// The campaign file.
+    pub(crate) campaign: PathBuf,
+    /// Print the checked configuration with all defaults, and stop.
+    #[arg(long)]
+    pub(crate) dump_config: bool,
+    /// Print the closing report as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not seal at the end.
+    #[arg(long)]
+    pub(crate) no_seal: bool,
+    /// The data set means the best accepted sample of each seed only.
+    #[arg(long)]
+    pub(crate) best_of_seed: bool,
+}
+
+/// Names a campaign.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CampaignArgs {
+    /// The campaign's name, or its folder in an archive.
+    pub(crate) name: String,
+    /// The archive; default: the variable SLUICE_ARCHIVE.
+    #[arg(long)]
+    pub(crate) archive: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `seal`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SealArgs {
+    #[command(flatten)]
+    pub(crate) campaign: CampaignArgs,
+    /// Seal what there is, listing what is outstanding.
+    #[arg(long)]
+    pub(crate) partial: bool,
+    /// The data set means the best accepted sample of each seed only.
+    #[arg(long)]
+    pub(crate) best_of_seed: bool,
+}
+
+/// Names a data set.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DatasetArgs {
+    /// A campaign's folder in an archive, a manifest in it, or a campaign's name.
+    pub(crate) dataset: String,
+    /// The archive, when only a name is given; default: the variable SLUICE_ARCHIVE.
+    #[arg(long)]
+    pub(crate) archive: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) dataset: DatasetArgs,
+    /// The corpus snapshot; default: where the campaign had it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) corpus: Option<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// A campaign's folder in an archive, a manifest in it, or a campaign's name.
+    pub(crate) dataset: String,
+    /// The archive, when only a name is given; default: the variable SLUICE_ARCHIVE.
+    #[arg(long)]
+    pub(crate) archive: Option<String>,
+    /// The form.
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Which rows.
+    #[arg(long, value_enum, default_value_t = ExportRows::Accepted)]
+    pub(crate) rows: ExportRows,
+    /// Where to; default: standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Rows as they are.
+    Native,
+    /// OpenAI chat messages with tools.
+    Messages,
+}
+
+/// Which rows an export has.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportRows {
+    /// Accepted rows.
+    Accepted,
+    /// Rejected rows.
+    Rejected,
+    /// Both.
+    All,
+}
+
+/// Arguments of `sim-teacher`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SimArgs {
+    /// Address to listen on; port 0 chooses one.
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    pub(crate) listen: SocketAddr,
+    /// Mean latency of a completion, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) latency_ms: u64,
+    /// How far single latencies stray from the mean, 0 to 1.
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) latency_jitter: f64,
+    /// Longest conversation, in tokens; longer ones are refused as a real server would. Default: no limit.
+    #[arg(long)]
+    pub(crate) context_tokens: Option<u32>,
+    /// Share of requests answered 429, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) rate_429: f64,
+    /// Share of requests answered 500, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) rate_500: f64,
+    /// Retry-After of a 429, in seconds.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) retry_after_s: u64,
+    /// Seed of latencies and faults.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}

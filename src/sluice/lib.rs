@@ -1,0 +1,41 @@
+//! The command line: from what was typed to one verb.
+//!
+//! Each verb lives in its own file under `verbs`; `local` composes the whole factory in one process, over the same ports that a cluster uses. Exit
+//! codes mean something: see [`exit`].
+
+mod args;
+mod exit;
+mod local;
+mod logging;
+mod place;
+mod progress;
+mod tables;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    // One TLS provider for everything; a second call of `main` in one process finds it installed.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed already");
+    }
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::of_usage(&error),
+    };
+    logging::set_up(args.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sluice: failed to start the async runtime: {error}");
+            return ExitCode::from(exit::BUG);
+        }
+    };
+    let code = runtime.block_on(verbs::run(args.verb));
+    // A verb that returned has made durable what it did; what still blocks in the background (a second Ctrl-C) must not hold the process.
+    runtime.shutdown_background();
+    exit::of(code)
+}

@@ -1,0 +1,19 @@
+//! Log lines on standard error, filtered by `RUST_LOG` or `-v`. Never prompts, model text or keys.
+
+use tracing_subscriber::EnvFilter;
+
+/// Sets up logging; `verbose` is how often `-v` was given.
+pub(crate) fn set_up(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info,tantivy=warn,fjall=warn,lsm_tree=warn",
+        2 => "debug,tantivy=info,fjall=info,lsm_tree=info,hyper=info,reqwest=info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let built = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    // Fails only when a test set up logging before.
+    if let Err(error) = built {
+        tracing::debug!(%error, "logging was set up already");
+    }
+}

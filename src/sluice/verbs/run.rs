@@ -1,0 +1,55 @@
+//! `sluice run CAMPAIGN.toml`: reads and checks the configuration before anything is opened, then runs the campaign in this process.
+
+use std::path::Path;
+
+use model::Settings;
+use model::written::CampaignFile;
+
+use crate::args::RunArgs;
+use crate::exit::{End, VerbError};
+use crate::local::{self, LocalEnd};
+use crate::tables;
+
+pub(crate) async fn run(args: RunArgs) -> Result<End, VerbError> {
+    let settings = read_settings(&args.campaign)?;
+    if args.dump_config {
+        let text = toml::to_string_pretty(&settings).map_err(anyhow::Error::from)?;
+        super::print(text.trim_end())?;
+        return Ok(End::Done);
+    }
+    let began = std::time::Instant::now();
+    let options = local::Options { seal: !args.no_seal, best_of_seed: args.best_of_seed };
+    match local::run(settings, options).await? {
+        LocalEnd::Sealed { manifest, archive } => {
+            if args.json {
+                super::print_json(&*manifest)?;
+            } else {
+                super::print(&tables::closing(&manifest, &archive, Some(began.elapsed())))?;
+            }
+            Ok(if manifest.counts.failed > 0 { End::WithFailures } else { End::Done })
+        }
+        LocalEnd::Finished => {
+            eprintln!("all jobs are terminal; seal them with `sluice seal`");
+            Ok(End::Done)
+        }
+        LocalEnd::Interrupted { outstanding } => {
+            eprintln!("interrupted: {outstanding} jobs are outstanding, and nothing that was paid for is lost");
+            eprintln!("continue with: sluice run {}", args.campaign.display());
+            Ok(End::Interrupted)
+        }
+    }
+}
+
+/// Reads a campaign file and says what it means; all problems at once.
+fn read_settings(path: &Path) -> Result<Settings, VerbError> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| VerbError::Usage(format!("read the campaign file {shown}: {error}")))?;
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    // Absolute, so that what is frozen in the archive means the same from wherever it is read.
+    let folder = folder.canonicalize().map_err(|error| VerbError::Usage(format!("find the folder of {shown}: {error}")))?;
+    let parsed = CampaignFile::parse(&text).and_then(|file| file.resolve(&folder));
+    parsed.map_err(|error| VerbError::Usage(format!("use the campaign file {shown}:\n{error}")))
+}

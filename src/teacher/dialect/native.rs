@@ -1,0 +1,41 @@
+//! Native calls: a name, and arguments as JSON text that need not parse.
+
+use model::{Action, ToolCall};
+
+use super::arguments;
+
+/// The action of a native call. Arguments that cannot be read make it `unreadable`, with the reason for the model: the server will want a
+/// tool message for its id all the same. `cut` says that the token limit ended the completion, so that nothing is guessed at its end.
+pub(super) fn read(call: &ToolCall, cut: bool) -> Action {
+    let (tool, leaked) = name(&call.name);
+    let mut action = Action {
+        id: call.id.clone(),
+        tool: tool.to_owned(),
+        arguments: serde_json::Map::new(),
+        dialect: "openai".to_owned(),
+        repairs: Vec::new(),
+        unreadable: None,
+    };
+    if leaked {
+        action.repairs.push("cut special tokens off the name".to_owned());
+    }
+    match arguments::from_text(&call.arguments, !cut) {
+        Ok((arguments, repairs)) => {
+            action.arguments = arguments;
+            action.repairs.extend(repairs);
+        }
+        Err(reason) => {
+            let advice = if cut { "the token limit cut it; write less before calling" } else { "give one JSON object, such as {\"query\": \"…\"}" };
+            action.unreadable = Some(format!("This call of `{tool}` was not carried out: {reason}. Call again: {advice}."));
+        }
+    }
+    action
+}
+
+/// The name without special tokens that some servers leave on it (`search<|channel|>commentary`), and whether there were any.
+fn name(written: &str) -> (&str, bool) {
+    match written.split_once("<|") {
+        Some((name, _)) if !name.trim().is_empty() => (name.trim(), true),
+        _ => (written.trim(), false),
+    }
+}

@@ -1,0 +1,126 @@
+//! The final answer: the sentences that answer best, quoted and cited, and the short answer where the question wants one.
+
+use std::ops::Range;
+
+use super::evidence::{Evidence, Leaf, Scored};
+use super::question::Kind;
+use super::span;
+use super::voice;
+
+/// Quoted text of one answer, in bytes.
+const QUOTED_BYTES_MAX: usize = 900;
+/// The longest short answer, in bytes.
+const EXACT_BYTES_MAX: usize = 240;
+/// A heading that covers this share of the question is the question, asked by the page itself.
+const HEADING_COVERAGE: f32 = 0.6;
+/// A best sentence that scores less says nothing about the question.
+const SCORE_MIN: f32 = 0.15;
+
+/// A quotation with its place.
+pub(super) struct Quote {
+    pub(super) text: String,
+    pub(super) title: String,
+    /// `【3†L9-L11】`
+    pub(super) marker: String,
+}
+
+/// The answer's text.
+pub(super) fn compose(evidence: &Evidence<'_>, best: &[Scored]) -> String {
+    let Some(first) = best.first().filter(|first| first.score >= SCORE_MIN) else {
+        return voice::nothing_found(evidence.question);
+    };
+    if let Some((quote, exact)) = section(evidence) {
+        return voice::answer(evidence.question, &[quote], &exact);
+    }
+    let question = evidence.question;
+    let wants_sentences = matches!(question.kind, Kind::Explanation);
+    let span = (!wants_sentences).then(|| span::best(evidence, best.get(..best.len().min(5)).unwrap_or_default())).flatten();
+    let key = match &span {
+        Some(span) => Scored { leaf: span.leaf, sentence: span.sentence, score: first.score },
+        None => *first,
+    };
+    let mut quotes: Vec<Quote> = Vec::new();
+    quotes.extend(quote(evidence, key.leaf, key.sentence..key.sentence + 1));
+    let others = best.iter().filter(|other| (other.leaf, other.sentence) != (key.leaf, key.sentence) && other.score >= 0.7 * key.score);
+    for other in others.take(if wants_sentences { 2 } else { 1 }) {
+        let more = quote(evidence, other.leaf, other.sentence..other.sentence + 1);
+        quotes.extend(more.filter(|more| quotes.iter().all(|known| known.text != more.text)));
+    }
+    let exact = match span {
+        Some(span) => span.text,
+        None => explanation(evidence, &key),
+    };
+    voice::answer(question, &quotes, &exact)
+}
+
+/// The section whose heading asks what the question asks, and its opening as the short answer.
+fn section(evidence: &Evidence<'_>) -> Option<(Quote, String)> {
+    if matches!(evidence.question.kind, Kind::Date | Kind::Number | Kind::YesNo | Kind::Choice) {
+        return None;
+    }
+    let mut best: Option<(f32, usize, usize)> = None;
+    for (number, leaf) in evidence.leaves.iter().enumerate() {
+        for (at, sentence) in leaf.prose.sentences.iter().enumerate().filter(|(_, sentence)| sentence.is_heading) {
+            let hits = leaf.hits.get(at).copied().unwrap_or_default() & evidence.asked();
+            let extra = sentence.words.len() as f32 - 1.5 * evidence.question.text.split(' ').count() as f32;
+            let score = evidence.coverage(hits) - 0.02 * extra.max(0.0);
+            if score >= HEADING_COVERAGE && best.is_none_or(|(known, _, _)| score > known) {
+                best = Some((score, number, at));
+            }
+        }
+    }
+    let (_, number, heading) = best?;
+    let leaf = evidence.leaves.get(number)?;
+    let mut end = heading + 1;
+    let mut bytes = 0;
+    while let Some(sentence) = leaf.prose.sentences.get(end).filter(|sentence| !sentence.is_heading) {
+        bytes += sentence.range.len();
+        if bytes > QUOTED_BYTES_MAX && end > heading + 1 {
+            break;
+        }
+        end += 1;
+    }
+    if end == heading + 1 {
+        return None;
+    }
+    let opening = leaf.prose.sentence(heading + 1);
+    Some((quote(evidence, number, heading + 1..end)?, shortened(opening, EXACT_BYTES_MAX)))
+}
+
+/// Sentences in a row, as one quotation.
+fn quote(evidence: &Evidence<'_>, leaf: usize, sentences: Range<usize>) -> Option<Quote> {
+    let leaf: &Leaf<'_> = evidence.leaves.get(leaf)?;
+    let first = leaf.prose.sentences.get(sentences.start)?;
+    let last = leaf.prose.sentences.get(sentences.end.checked_sub(1)?)?;
+    let range = first.range.start..last.range.end;
+    let text = leaf.prose.text.get(range.clone())?;
+    let (from, to) = leaf.prose.lines_of(&range);
+    let cursor = leaf.page.cursor;
+    let marker = if from == to { format!("【{cursor}†L{from}】") } else { format!("【{cursor}†L{from}-L{to}】") };
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(Quote { text: shortened(&text, QUOTED_BYTES_MAX), title: leaf.page.title.to_owned(), marker })
+}
+
+/// For "why" and "how", what follows the word that gives the reason or the manner; else the sentence.
+fn explanation(evidence: &Evidence<'_>, key: &Scored) -> String {
+    let Some(leaf) = evidence.leaves.get(key.leaf) else { return String::new() };
+    let sentence = leaf.prose.sentence(key.sentence);
+    let asked = evidence.question.text.to_lowercase();
+    let signs: &[&str] = match () {
+        () if asked.contains("why") => &[" because ", " due to ", " in order to ", " so that ", " to avoid ", " as a result of ", " since "],
+        () if asked.starts_with("how") => &[" by ", " through ", " using ", " via "],
+        () => &[],
+    };
+    let reason = signs.iter().find_map(|sign| sentence.split_once(sign).map(|(_, after)| format!("{}{after}", sign.trim_start())));
+    shortened(reason.as_deref().unwrap_or(sentence).trim_end_matches('.'), EXACT_BYTES_MAX)
+}
+
+/// `text`, cut after a word with an ellipsis when it is longer than `bytes_max`.
+fn shortened(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.trim().to_owned();
+    }
+    let cut = text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default();
+    let cut = cut.rfind(' ').filter(|at| *at > bytes_max / 2).and_then(|at| cut.get(..at)).unwrap_or(cut);
+    format!("{}…", cut.trim_end())
+}

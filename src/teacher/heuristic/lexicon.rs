@@ -1,0 +1,188 @@
+//! The few words whose meaning the heuristic knows: function words, question words, and verbs whose forms do not share a stem.
+//!
+//! Everything else about a word is learnt from how often it occurs in what was read.
+
+use super::question::Kind;
+
+/// English words that say nothing about a subject. Sorted.
+const FUNCTION_WORDS: [&str; 135] = [
+    "a", "about", "after", "all", "also", "am", "among", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being",
+    "between", "both", "but", "by", "can", "could", "did", "do", "does", "doing", "done", "during", "each", "for", "from", "give", "had", "has",
+    "have", "having", "he", "her", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "many", "may", "me",
+    "might", "more", "most", "much", "must", "my", "nor", "not", "of", "off", "on", "one", "only", "or", "other", "our", "out", "over", "own",
+    "please", "s", "same", "shall", "she", "should", "so", "some", "such", "t", "tell", "than", "that", "the", "their", "them", "themselves",
+    "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "upon", "us", "very", "was", "we",
+    "were", "what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "within", "without", "would",
+    "you", "your", "despite", "d", "e", "g", "ii", "ll", "m", "re", "ve",
+];
+
+/// Words of questions that a page need not repeat.
+const WEAK_WORDS: [&str; 40] = [
+    "another", "become", "became", "call", "called", "consider", "considered", "describe", "described", "example", "exist", "get", "got", "kind",
+    "known", "like", "mean", "name", "named", "names", "number", "part", "people", "person", "place", "refer", "referred", "say", "something",
+    "sort", "take", "term", "thing", "time", "type", "use", "used", "word", "year", "years",
+];
+
+/// Whether `word`, in lower case, is a function word.
+pub(super) fn is_function_word(word: &str) -> bool {
+    FUNCTION_WORDS.contains(&word)
+}
+
+/// Whether `word`, in lower case, is one that a question uses without its page needing it.
+pub(super) fn is_weak(word: &str) -> bool {
+    WEAK_WORDS.contains(&word)
+}
+
+/// Forms of one word that do not share a stem.
+const FAMILIES: [&[&str]; 42] = [
+    &["begin", "began", "begun", "start", "started"],
+    &["write", "wrote", "written", "author"],
+    &["win", "won", "winner"],
+    &["build", "built"],
+    &["make", "made"],
+    &["hold", "held"],
+    &["lead", "led", "leader"],
+    &["take", "took", "taken"],
+    &["give", "gave", "given"],
+    &["die", "died", "death", "dead"],
+    &["born", "birth"],
+    &["become", "became"],
+    &["grow", "grew", "grown", "growth"],
+    &["choose", "chose", "chosen"],
+    &["fight", "fought"],
+    &["find", "found"],
+    &["teach", "taught"],
+    &["think", "thought"],
+    &["buy", "bought"],
+    &["sell", "sold", "sale"],
+    &["speak", "spoke", "spoken"],
+    &["know", "knew", "known"],
+    &["fall", "fell", "fallen"],
+    &["rise", "rose", "risen"],
+    &["send", "sent"],
+    &["spend", "spent"],
+    &["lose", "lost", "loss"],
+    &["leave", "left"],
+    &["run", "ran"],
+    &["sing", "sang", "sung", "singer", "song"],
+    &["draw", "drew", "drawn"],
+    &["see", "saw", "seen"],
+    &["meet", "met"],
+    &["marry", "married", "wife", "husband", "spouse"],
+    &["man", "men"],
+    &["woman", "women"],
+    &["child", "children"],
+    &["live", "life", "lived"],
+    &["movie", "film"],
+    &["high", "height"],
+    &["long", "length"],
+    &["France", "French"],
+];
+
+/// The other forms of `word`, which is in lower case.
+pub(super) fn family(word: &str) -> &'static [&'static str] {
+    FAMILIES.iter().find(|family| family.contains(&word)).copied().unwrap_or_default()
+}
+
+/// What a word that stands behind "what", "which" or "how" says about the answer.
+pub(super) fn kind_of_focus(word: &str) -> Option<Kind> {
+    Some(match word {
+        "year" | "years" | "date" | "day" | "month" | "century" | "decade" | "era" => Kind::Date,
+        "many" | "much" | "old" | "tall" | "far" | "large" | "big" | "high" | "deep" | "fast" | "heavy" | "percent" | "percentage" | "number"
+        | "amount" | "population" | "age" | "height" | "length" | "price" | "cost" | "distance" | "temperature" | "speed" | "weight"
+        | "frequency" | "often" | "long" | "wide" | "fraction" | "proportion" => Kind::Number,
+        "country" | "city" | "state" | "town" | "county" | "province" | "continent" | "region" | "nation" | "nationality" | "village" | "location"
+        | "island" | "capital" | "birthplace" => Kind::Place,
+        "person" | "man" | "woman" | "actor" | "actress" | "president" | "king" | "queen" | "author" | "director" | "singer" | "player" | "leader"
+        | "pope" | "emperor" | "writer" | "artist" | "scientist" | "composer" | "philosopher" => Kind::Person,
+        _ => return None,
+    })
+}
+
+/// Question words, with what they ask for. English ones are whole words; the same holds for the other alphabets.
+pub(super) fn kind_of_question_word(word: &str) -> Option<Kind> {
+    Some(match word {
+        "who" | "whom" | "whose" | "quién" | "quiénes" | "wer" | "wem" | "qui" | "кто" | "cine" | "ποιος" => Kind::Person,
+        "when" | "cuándo" | "wann" | "quand" | "когда" | "când" | "πότε" => Kind::Date,
+        "where" | "dónde" | "wo" | "où" | "где" | "unde" | "πού" => Kind::Place,
+        "cuánto" | "cuánta" | "cuántos" | "cuántas" | "wieviel" | "wieviele" | "combien" | "сколько" | "câți" | "câte" | "πόσα" | "πόσες" => Kind::Number,
+        "why" | "warum" | "pourquoi" | "почему" | "γιατί" => Kind::Explanation,
+        "what" | "which" | "qué" | "cuál" | "was" | "welche" | "welcher" | "quel" | "quelle" | "что" | "ce" | "care" | "τι" => Kind::Thing,
+        _ => return None,
+    })
+}
+
+/// Question words of scripts without spaces, with what they ask for; the earlier of two wins.
+pub(super) const DENSE_QUESTION_WORDS: [(&str, Kind); 34] = [
+    ("为什么", Kind::Explanation),
+    ("如何", Kind::Explanation),
+    ("怎么", Kind::Explanation),
+    ("怎样", Kind::Explanation),
+    ("什么时候", Kind::Date),
+    ("什么时间", Kind::Date),
+    ("何时", Kind::Date),
+    ("哪一年", Kind::Date),
+    ("哪年", Kind::Date),
+    ("几年", Kind::Date),
+    ("哪里", Kind::Place),
+    ("哪儿", Kind::Place),
+    ("何处", Kind::Place),
+    ("哪个国家", Kind::Place),
+    ("哪个城市", Kind::Place),
+    ("什么地方", Kind::Place),
+    ("谁", Kind::Person),
+    ("哪位", Kind::Person),
+    ("多少", Kind::Number),
+    ("多大", Kind::Number),
+    ("多长", Kind::Number),
+    ("几个", Kind::Number),
+    ("なぜ", Kind::Explanation),
+    ("どうして", Kind::Explanation),
+    ("どのように", Kind::Explanation),
+    ("いつ", Kind::Date),
+    ("何年", Kind::Date),
+    ("どこ", Kind::Place),
+    ("誰", Kind::Person),
+    ("だれ", Kind::Person),
+    ("いくつ", Kind::Number),
+    ("何人", Kind::Number),
+    ("どのくらい", Kind::Number),
+    ("いくら", Kind::Number),
+];
+
+/// Months, for dates.
+pub(super) const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+
+/// Numbers written as words.
+pub(super) fn is_number_word(word: &str) -> bool {
+    matches!(
+        word,
+        "two" | "three" | "four" | "five" | "six" | "seven" | "eight" | "nine" | "ten" | "eleven" | "twelve" | "thirteen" | "fourteen" | "fifteen"
+            | "twenty" | "thirty" | "forty" | "fifty" | "sixty" | "hundred" | "thousand" | "million" | "billion" | "trillion" | "half" | "dozen"
+            | "none" | "zero" | "once" | "twice"
+    )
+}
+
+/// Words that may stand inside a name without a capital.
+pub(super) fn is_name_joint(word: &str) -> bool {
+    matches!(word, "of" | "the" | "de" | "la" | "del" | "van" | "von" | "der" | "du" | "di" | "da" | "for" | "and" | "al" | "el" | "le")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_without_a_common_stem_are_known_to_belong_together() {
+        assert!(family("began").contains(&"begin"));
+        assert!(family("turnip").is_empty());
+    }
+
+    #[test]
+    fn a_question_word_says_what_is_asked_for() {
+        assert_eq!(kind_of_question_word("whom"), Some(Kind::Person));
+        assert_eq!(kind_of_focus("city"), Some(Kind::Place));
+        assert_eq!(kind_of_question_word("city"), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! The contract of the played provider, asked over real HTTP by the HTTP teacher and by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use model::settings::{Dialect, HttpSettings};
+use model::{Completion, FinishReason, JobId, JournalKey, Message, Role, Sampling, ToolDefinition, Uid, Usage};
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::http::HttpTeacher;
+use crate::{Request, TeacherError, dialect};
+
+/// Searches for the last user message's words in the text dialect, and answers once it has seen a tool response.
+#[derive(Default)]
+struct Parrot {
+    heard: Mutex<Vec<Vec<Message>>>,
+}
+
+#[async_trait]
+impl Teacher for Parrot {
+    async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
+        self.heard.lock().expect("no panic under the lock").push(request.messages.to_vec());
+        let last = request.messages.last().map_or("", |message| message.text.as_str());
+        let text = if last.contains("<tool_response>") {
+            let seen = last.trim_start_matches("<tool_response>").trim_end_matches("</tool_response>");
+            format!("<think>done</think>Seen: {seen}")
+        } else {
+            let arguments = Map::from_iter([("query".to_owned(), json!(last))]);
+            format!("<think>hm</think>{}\n{}", dialect::write("search", &arguments), dialect::write("find", &arguments))
+        };
+        Ok(Completion { text, reasoning: None, calls: vec![], finish_reason: FinishReason::Stop, usage: Usage::default(), model: None })
+    }
+}
+
+struct Running {
+    base: String,
+    parrot: Arc<Parrot>,
+}
+
+async fn start(settings: SimSettings) -> Running {
+    // A second installation is refused and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let parrot = Arc::new(Parrot::default());
+    let count = |text: &str| u32::try_from(text.len() / 4).expect("short texts");
+    let sim = Sim::bind(settings, Arc::clone(&parrot) as Arc<dyn Teacher>, count).await.expect("a free port");
+    let base = format!("http://{}/v1", sim.address().expect("bound"));
+    tokio::spawn(sim.serve(std::future::pending()));
+    Running { base, parrot }
+}
+
+fn client(base: &str) -> HttpTeacher {
+    let settings = HttpSettings { endpoints: vec![base.to_owned()], api_key_env: None, timeout_s: 30, extra: Map::new() };
+    HttpTeacher::new(&settings, "heuristic", None).expect("valid settings")
+}
+
+fn asking(text: &str, is_native: bool) -> Request {
+    let tool = ToolDefinition { name: "search".into(), description: "Finds.".into(), parameters: json!({"type": "object"}) };
+    Request {
+        job: JobId::of(&Uid("u".into()), "seed", 0),
+        key: JournalKey { thread: 0, turn: 0, call: 0 },
+        messages: Arc::new(vec![Message::text(Role::System, "rules"), Message::text(Role::User, text)]),
+        tools: Arc::new(if is_native { vec![tool] } else { Vec::new() }),
+        sampling: Sampling { temperature: 1.0, top_p: 0.95, max_completion_tokens: 100, seed: 5 },
+    }
+}
+
+async fn post(base: &str, body: impl ToString) -> (StatusCode, Value) {
+    let url = format!("{base}/chat/completions");
+    let response = reqwest::Client::new().post(url).body(body.to_string()).send().await.expect("an answer");
+    let status = StatusCode::from_u16(response.status().as_u16()).expect("a status");
+    (status, response.json().await.expect("JSON"))
+}
+
+#[tokio::test]
+async fn both_dialects_hold_a_conversation_over_http() {
+    for dialect in [Dialect::Openai, Dialect::Hermes] {
+        let running = start(SimSettings::default()).await;
+        let teacher = client(&running.base);
+        let mut request = asking("which dam?", dialect == Dialect::Openai);
+        let completion = teacher.complete(&request).await.expect("an answer");
+        assert_eq!(completion.calls.len(), if dialect == Dialect::Openai { 2 } else { 0 });
+        assert!(completion.usage.prompt_tokens > 0 && completion.usage.completion_tokens > 0);
+
+        let reading = dialect::read(dialect, &completion);
+        assert_eq!(reading.reasoning.as_deref(), Some("hm"));
+        assert_eq!(reading.actions.iter().map(|action| action.tool.as_str()).collect::<Vec<_>>(), ["search", "find"]);
+        let mut messages = request.messages.to_vec();
+        messages.push(dialect::assistant_message(dialect, &completion));
+        messages.push(dialect::observation_message(dialect, "page one", &reading.actions[0]));
+        messages.push(dialect::observation_message(dialect, "page two", &reading.actions[1]));
+        request.messages = Arc::new(messages);
+        let answer = dialect::read(dialect, &teacher.complete(&request).await.expect("an answer"));
+        assert!(answer.text.contains("page two"), "{answer:?}");
+
+        let heard = running.parrot.heard.lock().expect("no panic under the lock").clone();
+        assert!(heard[1][2].text.contains("<tool_call>"), "the played teacher hears the text dialect: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn words_behind_a_tool_response_are_a_message_of_their_own() {
+    let running = start(SimSettings::default()).await;
+    let mut request = asking("which dam?", false);
+    let messages = [
+        Message::text(Role::User, "q"),
+        Message::text(Role::Assistant, "a"),
+        Message::text(Role::User, "<tool_response>\npage\n</tool_response>"),
+        Message::text(Role::User, "Answer now."),
+    ];
+    request.messages = Arc::new(messages.to_vec());
+    client(&running.base).complete(&request).await.expect("an answer");
+    assert_eq!(running.parrot.heard.lock().expect("no panic under the lock")[0], messages);
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_same_bytes() {
+    let running = start(SimSettings::default()).await;
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "which dam?"}], "tools": []});
+    assert_eq!(post(&running.base, &body).await, post(&running.base, &body).await);
+}
+
+#[tokio::test]
+async fn a_client_that_tries_again_always_comes_through() {
+    let settings = SimSettings { rate_429: 0.6, rate_500: 0.3, retry_after_s: 0, ..SimSettings::default() };
+    let running = start(settings).await;
+    let teacher = client(&running.base);
+    let asked: Vec<Request> = (0..12).map(|n| asking(&format!("question {n}"), false)).collect();
+    let answers = futures::future::join_all(asked.iter().map(|request| teacher.complete(request))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_share_of_one_always_fails() {
+    let running = start(SimSettings { rate_429: 1.0, retry_after_s: 3600, ..SimSettings::default() }).await;
+    let error = client(&running.base).complete(&asking("q", false)).await.expect_err("always refused");
+    assert_eq!((error.kind, error.retry_after), (TeacherErrorKind::Transient, Some(Duration::from_secs(3600))));
+}
+
+#[tokio::test]
+async fn a_prompt_beyond_the_context_is_refused_as_openai_refuses_it() {
+    let running = start(SimSettings { context_tokens: Some(1000), ..SimSettings::default() }).await;
+    let error = client(&running.base).complete(&asking(&"word ".repeat(2000), true)).await.expect_err("too long");
+    assert_eq!(error.kind, TeacherErrorKind::ContextOverflow);
+    assert!(client(&running.base).complete(&asking("short", true)).await.is_ok());
+}
+
+#[tokio::test]
+async fn malformed_requests_are_refused_with_what_is_wrong() {
+    let running = start(SimSettings::default()).await;
+    let user = json!([{"role": "user", "content": "q"}]);
+    let cases: BTreeMap<&str, Value> = BTreeMap::from([
+        ("`model`", json!({"messages": user})),
+        ("`messages`", json!({"model": "m", "messages": []})),
+        ("messages[0]: unknown role", json!({"model": "m", "messages": [{"role": "oracle", "content": "q"}]})),
+        ("messages[0]: `content`", json!({"model": "m", "messages": [{"role": "user", "content": 4}]})),
+        ("`tool_call_id`", json!({"model": "m", "messages": [{"role": "tool", "content": "q"}]})),
+        ("function.arguments", json!({"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}]})),
+        ("`tools`", json!({"model": "m", "messages": user, "tools": [{"name": "f"}]})),
+        ("`temperature`", json!({"model": "m", "messages": user, "temperature": "hot"})),
+        ("`max_tokens`", json!({"model": "m", "messages": user, "max_tokens": 0})),
+        ("`stream`", json!({"model": "m", "messages": user, "stream": true})),
+    ]);
+    for (problem, body) in cases {
+        let (status, answer) = post(&running.base, &body).await;
+        assert_eq!((status, &answer["error"]["type"]), (StatusCode::BAD_REQUEST, &json!("invalid_request_error")), "{body}");
+        assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains(problem)), "{problem}: {answer}");
+    }
+    let (status, answer) = post(&running.base, "{\"model\": ").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains("JSON")));
+}
+
+#[tokio::test]
+async fn it_lists_its_model_and_ends_when_told_to() {
+    // A second installation is refused and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let sim = Sim::bind(SimSettings::default(), Arc::new(Parrot::default()), |_| 1).await.expect("a free port");
+    let base = format!("http://{}", sim.address().expect("bound"));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(sim.serve(async move {
+        // A dropped sender means the same.
+        let _ = stopped.await;
+    }));
+    let models: Value = reqwest::get(format!("{base}/v1/models")).await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(models["data"][0]["id"], json!("heuristic"));
+    assert!(reqwest::get(format!("{base}/health")).await.expect("an answer").status().is_success());
+    stop.send(()).expect("still serving");
+    serving.await.expect("no panic").expect("a clean end");
+}

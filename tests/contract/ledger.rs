@@ -1,0 +1,216 @@
+//! The ledger port: one holder at a time, epochs that only grow, journals that come back as they were written.
+
+use std::sync::Arc;
+
+use model::{ControlState, Digest, Fact, JobId, JournalEntry, JournalKey, Step, Uid};
+use runtime::ledger::LedgerCounts;
+use runtime::ledger::embedded::EmbeddedLedger;
+use runtime::{Claim, Lease, Ledger, LedgerError, WorkKey};
+use tempfile::TempDir;
+
+mod embedded_only;
+
+struct Made {
+    ledger: Arc<dyn Ledger>,
+    _folder: TempDir,
+}
+
+async fn embedded() -> Made {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ledger = EmbeddedLedger::open(folder.path().join("ledger")).await.expect("a fresh ledger");
+    Made { ledger: Arc::new(ledger), _folder: folder }
+}
+
+run_on!(
+    embedded,
+    super::embedded,
+    [
+        what_is_taken_is_mine_until_it_is_released,
+        of_many_claims_at_once_one_takes,
+        what_is_finished_is_done_and_its_journal_is_gone,
+        a_step_below_the_highest_claimed_is_stale,
+        paused_and_cancelled_campaigns_give_nothing_away,
+        whoever_lost_a_lease_is_fenced,
+        a_journal_is_read_in_order_by_whoever_takes_over,
+        appends_at_once_lose_nothing,
+        terminal_ranks_are_a_set_per_grade_and_shard,
+        a_person_can_reopen_what_was_done,
+        what_is_planned_again_is_not_done_and_keeps_its_step,
+        a_seal_is_never_done_for_good,
+        counts_follow_what_happens,
+    ]
+);
+
+fn job(name: &str) -> WorkKey {
+    WorkKey::Synthesis(JobId::of(&Uid("contract".into()), name, 0))
+}
+
+fn step(attempt: u32, slice: u32) -> Step {
+    Step { round: 0, attempt, slice }
+}
+
+fn entry(turn: u32) -> JournalEntry {
+    let key = JournalKey { thread: 0, turn, call: 0 };
+    JournalEntry {
+        key,
+        request: Digest::of(&turn.to_le_bytes()),
+        fact: Fact::ProviderError { kind: "k".into(), message: format!("turn {turn}") },
+    }
+}
+
+async fn take(ledger: &dyn Ledger, key: &WorkKey, step: Step) -> Lease {
+    match ledger.claim(key, step).await.expect("reachable") {
+        Claim::Taken(lease) => lease,
+        other => panic!("{key} is not free: {other:?}"),
+    }
+}
+
+async fn what_is_taken_is_mine_until_it_is_released(made: &Made) {
+    let ledger = &*made.ledger;
+    let first = take(ledger, &job("a"), step(0, 0)).await;
+    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Mine);
+    assert_eq!((&first.key, first.step), (&job("a"), step(0, 0)));
+    take(ledger, &job("b"), step(0, 0)).await;
+    take(ledger, &WorkKey::Filter("grade".into(), JobId::of(&Uid("contract".into()), "a", 0)), step(0, 0)).await;
+    ledger.release(&first).await.expect("held");
+    let second = take(ledger, &job("a"), step(0, 0)).await;
+    assert!(second.epoch > first.epoch);
+}
+
+async fn of_many_claims_at_once_one_takes(made: &Made) {
+    let (key, at) = (job("a"), step(0, 0));
+    let claims = futures::future::join_all((0..64).map(|_| made.ledger.claim(&key, at))).await;
+    let taken = claims.into_iter().filter(|claim| matches!(claim, Ok(Claim::Taken(_)))).count();
+    assert_eq!(taken, 1);
+}
+
+async fn what_is_finished_is_done_and_its_journal_is_gone(made: &Made) {
+    let ledger = &*made.ledger;
+    let lease = take(ledger, &job("a"), step(0, 0)).await;
+    ledger.append(&lease, vec![entry(0), entry(1)]).await.expect("held");
+    ledger.finish(&lease).await.expect("held");
+    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Done);
+    assert_eq!(ledger.claim(&job("a"), step(9, 0)).await.expect("reachable"), Claim::Done);
+    assert_eq!(ledger.claim_suspect(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Done);
+    assert_eq!(ledger.journal(&job("a")).await.expect("readable"), []);
+}
+
+async fn a_step_below_the_highest_claimed_is_stale(made: &Made) {
+    let ledger = &*made.ledger;
+    let lease = take(ledger, &job("a"), step(1, 2)).await;
+    assert_eq!(ledger.claim(&job("a"), step(1, 1)).await.expect("reachable"), Claim::Stale);
+    ledger.release(&lease).await.expect("held");
+    assert_eq!(ledger.claim(&job("a"), step(0, 9)).await.expect("reachable"), Claim::Stale);
+    let lease = take(ledger, &job("a"), step(1, 2)).await;
+    ledger.release(&lease).await.expect("held");
+    take(ledger, &job("a"), Step { round: 1, attempt: 0, slice: 0 }).await;
+}
+
+async fn paused_and_cancelled_campaigns_give_nothing_away(made: &Made) {
+    let ledger = &*made.ledger;
+    let running = take(ledger, &job("running"), step(0, 0)).await;
+    ledger.set_control(ControlState::Paused).await.expect("reachable");
+    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Paused);
+    ledger.append(&running, vec![entry(0)]).await.expect("what runs goes on");
+    ledger.set_control(ControlState::Cancelled).await.expect("reachable");
+    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Cancelled);
+    ledger.finish(&running).await.expect("what runs may finish");
+    ledger.set_control(ControlState::Running).await.expect("reachable");
+    take(ledger, &job("a"), step(0, 0)).await;
+}
+
+async fn whoever_lost_a_lease_is_fenced(made: &Made) {
+    let ledger = &*made.ledger;
+    let lost = take(ledger, &job("a"), step(0, 0)).await;
+    ledger.append(&lost, vec![entry(0)]).await.expect("held");
+    ledger.release(&lost).await.expect("held");
+    let holder = take(ledger, &job("a"), step(0, 1)).await;
+    let refused = [ledger.append(&lost, vec![entry(1)]).await, ledger.release(&lost).await, ledger.finish(&lost).await];
+    assert!(refused.iter().all(|result| matches!(result, Err(LedgerError::Fenced { .. }))), "{refused:?}");
+    assert_eq!(ledger.journal(&job("a")).await.expect("readable"), [entry(0)], "nothing the loser wrote is there");
+    ledger.finish(&holder).await.expect("held");
+}
+
+async fn a_journal_is_read_in_order_by_whoever_takes_over(made: &Made) {
+    let ledger = &*made.ledger;
+    let first = take(ledger, &job("a"), step(0, 0)).await;
+    let other = take(ledger, &job("b"), step(0, 0)).await;
+    for turn in 0..300 {
+        ledger.append(&first, vec![entry(turn)]).await.expect("held");
+    }
+    ledger.append(&other, vec![entry(7)]).await.expect("held");
+    ledger.release(&first).await.expect("held");
+    let second = take(ledger, &job("a"), step(0, 1)).await;
+    ledger.append(&second, vec![entry(300), entry(301)]).await.expect("held");
+    assert_eq!(ledger.journal(&job("a")).await.expect("readable"), (0..302).map(entry).collect::<Vec<_>>());
+    assert_eq!(ledger.journal(&job("b")).await.expect("readable"), [entry(7)]);
+    assert_eq!(ledger.journal(&job("c")).await.expect("readable"), []);
+}
+
+async fn appends_at_once_lose_nothing(made: &Made) {
+    let ledger = &*made.ledger;
+    let lease = take(ledger, &job("a"), step(0, 0)).await;
+    let appends = (0..100).map(|turn| ledger.append(&lease, vec![entry(turn), entry(1000 + turn)]));
+    futures::future::join_all(appends).await.into_iter().for_each(|append| append.expect("held"));
+    let mut turns: Vec<u32> = ledger.journal(&job("a")).await.expect("readable").iter().map(|entry| entry.key.turn).collect();
+    assert!(turns.chunks(2).all(|pair| pair[0] + 1000 == pair[1]), "entries of one append stay together");
+    turns.sort_unstable();
+    assert_eq!(turns, (0..100).chain(1000..1100).collect::<Vec<_>>());
+}
+
+async fn terminal_ranks_are_a_set_per_grade_and_shard(made: &Made) {
+    let ledger = &*made.ledger;
+    for (grade, shard, rank, known) in
+        [("g", 0, 0, 1), ("g", 0, 0, 1), ("g", 0, 5, 2), ("g", 1, 512, 1), ("h", 0, 0, 1), ("g", 0, 5, 2), ("g", 0, 1, 3)]
+    {
+        assert_eq!(ledger.note_terminal(grade, shard, rank).await.expect("reachable"), known, "{grade} {shard} {rank}");
+    }
+    let at_once = futures::future::join_all((0..50).map(|rank| ledger.note_terminal("g", 9, rank % 25))).await;
+    let most = at_once.into_iter().map(|known| known.expect("reachable")).max();
+    assert_eq!(most, Some(25));
+}
+
+async fn a_person_can_reopen_what_was_done(made: &Made) {
+    let ledger = &*made.ledger;
+    ledger.reopen(&job("never seen")).await.expect("nothing to do");
+    let lease = take(ledger, &job("a"), step(0, 3)).await;
+    ledger.finish(&lease).await.expect("held");
+    ledger.reopen(&job("a")).await.expect("reachable");
+    let again = take(ledger, &job("a"), Step { round: 1, attempt: 0, slice: 0 }).await;
+    assert!(again.epoch > lease.epoch);
+    assert_eq!(ledger.journal(&job("a")).await.expect("readable"), [], "a new round starts a new journal");
+}
+
+async fn what_is_planned_again_is_not_done_and_keeps_its_step(made: &Made) {
+    let ledger = &*made.ledger;
+    assert_eq!(ledger.replan(&job("never seen")).await.expect("reachable"), Step::default());
+    let lease = take(ledger, &job("a"), step(2, 1)).await;
+    ledger.finish(&lease).await.expect("held");
+    let at = ledger.replan(&job("a")).await.expect("reachable");
+    assert_eq!(at, step(2, 1));
+    take(ledger, &job("a"), at).await;
+    assert_eq!(ledger.replan(&job("a")).await.expect("reachable"), at);
+    assert_eq!(ledger.claim(&job("a"), at).await.expect("reachable"), Claim::Mine, "what runs goes on");
+}
+
+async fn a_seal_is_never_done_for_good(made: &Made) {
+    let ledger = &*made.ledger;
+    let key = WorkKey::Seal("g".into(), 3);
+    let first = take(ledger, &key, step(0, 0)).await;
+    assert_eq!(ledger.claim(&key, step(0, 0)).await.expect("reachable"), Claim::Mine);
+    ledger.finish(&first).await.expect("held");
+    let second = take(ledger, &key, step(0, 0)).await;
+    assert!(second.epoch > first.epoch);
+}
+
+async fn counts_follow_what_happens(made: &Made) {
+    let ledger = &*made.ledger;
+    let counts = async || ledger.counts().await.expect("reachable");
+    let (a, b) = (take(ledger, &job("a"), step(0, 0)).await, take(ledger, &job("b"), step(0, 0)).await);
+    assert_eq!(counts().await, LedgerCounts { running: 2, yielded: 0 });
+    ledger.release(&a).await.expect("held");
+    ledger.finish(&b).await.expect("held");
+    assert_eq!(counts().await, LedgerCounts { running: 0, yielded: 1 });
+    take(ledger, &job("a"), step(0, 1)).await;
+    assert_eq!(counts().await, LedgerCounts { running: 1, yielded: 0 });
+}

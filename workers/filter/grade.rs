@@ -1,0 +1,295 @@
+//! One configuration of rules and judge, named by its digest: rules, then judge, then verdict.
+//!
+//! A verdict is a pure function of the trajectory, the grade and the judge's journaled completions. Rules are asked first; any that rejects
+//! spares the judge, so that nothing is spent on what is rejected anyway.
+
+use model::settings::{FilterSettings, Settings};
+use model::{Digest, JudgeReport, Prompt, Severity, Trajectory, Verdict};
+use serde_json::Value;
+use teacher::Teacher;
+
+use crate::judge::Judge;
+pub use crate::judge::JudgeError;
+use crate::judge::lexical::Comparison;
+use crate::rules::{self, RULES_VERSION, hard};
+use crate::scores::scores;
+
+/// A configuration of rules and judge.
+#[derive(Debug, Clone)]
+pub struct Grade {
+    filter: FilterSettings,
+    judge: Judge,
+    accept_at: f64,
+    digest: Digest,
+}
+
+impl Grade {
+    /// The grade that `settings` describe. `rubric` replaces the built-in rubric of a model judge.
+    pub fn new(settings: &Settings, rubric: Option<String>) -> Self {
+        let judge = Judge::new(&settings.judge.kind, rubric);
+        let identity = sorted(settings.grade_identity()).to_string();
+        let prompts: Vec<Digest> = judge.prompts().iter().map(Prompt::digest).collect();
+        let version = RULES_VERSION.to_le_bytes();
+        let parts = [identity.as_bytes(), version.as_slice()].into_iter().chain(prompts.iter().map(|digest| digest.as_str().as_bytes()));
+        Self { filter: settings.filter.clone(), judge, accept_at: settings.judge.accept_at, digest: Digest::of_parts(parts) }
+    }
+
+    /// What names this grade: a digest over every threshold, the judge and its sampling, every text the judge is given, and [`RULES_VERSION`].
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Every text that decides what the judge says, for the campaign's prompts folder.
+    pub fn prompts(&self) -> Vec<Prompt> {
+        self.judge.prompts()
+    }
+
+    /// The verdict on a trajectory. A model judge is asked through `teacher`, under journal keys of the thread `JournalKey::JUDGE`.
+    ///
+    /// # Errors
+    /// When the judge cannot be asked, or its judgement cannot be read.
+    pub async fn evaluate(&self, trajectory: &Trajectory, teacher: Option<&dyn Teacher>) -> Result<Verdict, JudgeError> {
+        let mut findings = rules::check(&self.filter, trajectory);
+        let seed = &trajectory.seed;
+        let comparison = Comparison::of(&seed.question, &seed.answers, trajectory.answer.as_deref().unwrap_or_default());
+        let mut scores = scores(trajectory, comparison.as_ref());
+        let is_spared = findings.iter().any(|finding| finding.severity == Severity::Hard);
+        let judge = if is_spared { None } else { self.judge.judge(trajectory, comparison.as_ref(), teacher).await? };
+        if let Some(report) = &judge {
+            scores.insert("judge".to_owned(), report.score);
+            if report.score < self.accept_at {
+                findings.push(hard("judge", below(report, self.accept_at)));
+            }
+        }
+        let accepted = !findings.iter().any(|finding| finding.severity == Severity::Hard);
+        Ok(Verdict { accepted, grade: self.digest.clone(), findings, scores, judge })
+    }
+}
+
+fn below(report: &JudgeReport, accept_at: f64) -> String {
+    let correct = match report.correct {
+        Some(true) => ", though it takes the answer for correct",
+        Some(false) => ", and takes the answer for incorrect",
+        None => "",
+    };
+    format!("`{}` gives {:.3}, below {accept_at}{correct}", report.judge, report.score)
+}
+
+/// The value with every object's keys in order, so that its text does not depend on the order of fields in our code.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use model::settings::{
+        BrowseSettings, CampaignSettings, CorpusSettings, Dialect, HttpSettings, JudgeKind, JudgeSettings, RecipeSettings, TeacherKind,
+        TeacherSettings,
+    };
+    use model::{Completion, FinishReason, JournalKey, Role, Usage};
+    use teacher::{Request, TeacherError, TeacherErrorKind};
+
+    use super::*;
+    use crate::sample;
+
+    const GOOD: &str = r#"{"extracted_answer": "1170", "correct": true, "score": 0.9, "reasons": "as the reference"}"#;
+
+    /// Replies in order; remembers what it was asked.
+    struct Replies {
+        texts: Vec<&'static str>,
+        asked: Mutex<Vec<Request>>,
+    }
+
+    impl Replies {
+        fn new(texts: &[&'static str]) -> Self {
+            Self { texts: texts.to_vec(), asked: Mutex::default() }
+        }
+
+        fn asked(&self) -> Vec<Request> {
+            self.asked.lock().expect("no test panics while asking").clone()
+        }
+    }
+
+    #[async_trait]
+    impl Teacher for Replies {
+        async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
+            let mut asked = self.asked.lock().expect("no test panics while asking");
+            asked.push(request.clone());
+            let Some(text) = self.texts.get(asked.len() - 1) else {
+                let retry_after = Some(Duration::from_secs(7));
+                return Err(TeacherError { kind: TeacherErrorKind::Outage, message: "reach the server".into(), retry_after });
+            };
+            let usage = Usage { prompt_tokens: 100, completion_tokens: 10, calls: 1 };
+            Ok(Completion {
+                text: (*text).into(),
+                reasoning: None,
+                calls: Vec::new(),
+                finish_reason: FinishReason::Stop,
+                usage,
+                model: None,
+            })
+        }
+    }
+
+    fn settings(kind: JudgeKind) -> Settings {
+        Settings {
+            campaign: CampaignSettings {
+                name: "sample".into(),
+                seeds: "seeds.jsonl".into(),
+                samples_per_seed: 1,
+                seed: 0,
+                archive: None,
+                rows_per_shard: 512,
+                limit: None,
+                fields: Default::default(),
+            },
+            corpus: CorpusSettings { path: "corpus".into(), sources: Vec::new() },
+            recipe: RecipeSettings::Browse(BrowseSettings {
+                max_turns: 10,
+                max_tool_calls: 10,
+                context_tokens: 8192,
+                completion_tokens: None,
+                wall_s: None,
+                as_of: None,
+            }),
+            teacher: TeacherSettings {
+                kind: TeacherKind::Heuristic,
+                model: "heuristic".into(),
+                dialect: Dialect::Hermes,
+                temperature: 1.0,
+                top_p: 0.95,
+                max_completion_tokens: 4096,
+                concurrency: 1,
+            },
+            filter: FilterSettings::default(),
+            judge: JudgeSettings { kind, accept_at: 0.5 },
+        }
+    }
+
+    fn by_model(endpoint: &str) -> JudgeKind {
+        let http = HttpSettings { endpoints: vec![endpoint.into()], api_key_env: None, timeout_s: 60, extra: Default::default() };
+        JudgeKind::Http { http, model: "grader".into(), rubric: None, max_completion_tokens: 512 }
+    }
+
+    fn model_grade() -> Grade {
+        Grade::new(&settings(by_model("http://127.0.0.1:1/v1")), None)
+    }
+
+    #[tokio::test]
+    async fn a_good_trajectory_is_accepted_with_all_its_scores() {
+        let teacher = Replies::new(&[GOOD]);
+        let grade = model_grade();
+        let verdict = grade.evaluate(&sample::trajectory(), Some(&teacher)).await.expect("a judgement");
+        assert!(verdict.accepted && verdict.findings.is_empty() && verdict.grade == *grade.digest(), "{verdict:?}");
+        for name in ["tool_calls", "turns", "citation_precision", "search_hit", "open_hit", "answer_f1", "answer_contains", "judge"] {
+            assert!(verdict.scores.contains_key(name), "{name}");
+        }
+        let report = verdict.judge.expect("a report");
+        assert_eq!((report.judge.as_str(), report.words.as_str(), report.correct), ("grader", GOOD, Some(true)));
+    }
+
+    #[tokio::test]
+    async fn a_hard_finding_spares_the_judge() {
+        let teacher = Replies::new(&[GOOD]);
+        let mut trajectory = sample::trajectory();
+        trajectory.citations.clear();
+        let verdict = model_grade().evaluate(&trajectory, Some(&teacher)).await.expect("a verdict");
+        assert!(!verdict.accepted && verdict.judge.is_none() && !verdict.scores.contains_key("judge"));
+        assert_eq!(teacher.asked().len(), 0);
+        assert_eq!(verdict.scores["answer_contains"], 1.0, "what needs no judge is scored all the same");
+    }
+
+    #[tokio::test]
+    async fn a_note_neither_rejects_nor_spares_the_judge() {
+        let teacher = Replies::new(&[GOOD]);
+        let mut trajectory = sample::trajectory();
+        trajectory.seed.language = Some("tlh".into());
+        let verdict = model_grade().evaluate(&trajectory, Some(&teacher)).await.expect("a verdict");
+        assert!(verdict.accepted && verdict.findings.len() == 1 && teacher.asked().len() == 1, "{verdict:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_cannot_be_read_is_sent_back_once_under_the_next_key() {
+        let teacher = Replies::new(&["It is fine.", GOOD]);
+        let verdict = model_grade().evaluate(&sample::trajectory(), Some(&teacher)).await.expect("a judgement");
+        assert_eq!(verdict.judge.expect("a report").usage, Usage { prompt_tokens: 200, completion_tokens: 20, calls: 2 });
+        let asked = teacher.asked();
+        let keys: Vec<JournalKey> = asked.iter().map(|request| request.key).collect();
+        assert_eq!(keys, [0, 1].map(|call| JournalKey { thread: JournalKey::JUDGE, turn: 0, call }));
+        let last = asked[1].messages.last().expect("a message");
+        assert!(last.role == Role::User && last.text.contains("no JSON object"), "{last:?}");
+    }
+
+    #[tokio::test]
+    async fn two_replies_that_cannot_be_read_are_a_transient_error() {
+        let teacher = Replies::new(&["Fine.", "{\"score\": 12}"]);
+        let error = model_grade().evaluate(&sample::trajectory(), Some(&teacher)).await.expect_err("no judgement");
+        assert_eq!(error.kind, TeacherErrorKind::Transient);
+        assert!(error.message.contains("`score` was 12") && teacher.asked().len() == 2, "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_judges_server_decides_what_its_error_means() {
+        let error = model_grade().evaluate(&sample::trajectory(), Some(&Replies::new(&[]))).await.expect_err("an outage");
+        assert_eq!((error.kind, error.retry_after), (TeacherErrorKind::Outage, Some(Duration::from_secs(7))));
+        let error = model_grade().evaluate(&sample::trajectory(), None).await.expect_err("nobody to ask");
+        assert_eq!(error.kind, TeacherErrorKind::Permanent);
+    }
+
+    #[tokio::test]
+    async fn a_score_below_accept_at_rejects_with_both_numbers() {
+        let lexical = Grade::new(&settings(JudgeKind::Lexical), None);
+        let mut trajectory = sample::trajectory();
+        assert!(lexical.evaluate(&trajectory, None).await.expect("a verdict").accepted);
+        trajectory.seed.answers = vec!["Ada Miller".into()];
+        let verdict = lexical.evaluate(&trajectory, None).await.expect("a verdict");
+        assert!(!verdict.accepted);
+        assert!(verdict.findings[0].message.contains("`lexical` gives 0.000, below 0.5"), "{:?}", verdict.findings);
+    }
+
+    #[tokio::test]
+    async fn without_a_reference_the_lexical_judge_leaves_it_to_the_rules() {
+        let mut trajectory = sample::trajectory();
+        trajectory.seed.answers.clear();
+        let verdict = Grade::new(&settings(JudgeKind::Lexical), None).evaluate(&trajectory, None).await.expect("a verdict");
+        let report = verdict.judge.expect("a report");
+        assert!(verdict.accepted && report.correct.is_none() && report.score == 1.0);
+        assert!(!verdict.scores.contains_key("answer_f1"));
+        let off = Grade::new(&settings(JudgeKind::Off), None).evaluate(&trajectory, None).await.expect("a verdict");
+        assert!(off.accepted && off.judge.is_none());
+    }
+
+    #[test]
+    fn what_decides_verdicts_changes_the_digest_and_how_to_reach_a_judge_does_not() {
+        let digest = |settings: &Settings, rubric: Option<&str>| Grade::new(settings, rubric.map(str::to_owned)).digest().clone();
+        let plain = settings(by_model("http://a/v1"));
+        let base = digest(&plain, None);
+        assert_eq!(base, digest(&settings(by_model("http://b/v1")), None));
+        assert_ne!(base, digest(&plain, Some("Be kind.")));
+        let mut stricter = plain.clone();
+        stricter.filter.citations.min = 2;
+        let mut higher = plain.clone();
+        higher.judge.accept_at = 0.6;
+        for other in [stricter, higher, settings(JudgeKind::Lexical), settings(JudgeKind::Off)] {
+            assert_ne!(base, digest(&other, None));
+        }
+    }
+
+    #[test]
+    fn keys_are_sorted_at_every_depth() {
+        let value = serde_json::json!({"b": [{"d": 1, "c": 2}], "a": {"z": 1, "y": 2}});
+        assert_eq!(sorted(value).to_string(), r#"{"a":{"y":2,"z":1},"b":[{"c":2,"d":1}]}"#);
+    }
+}

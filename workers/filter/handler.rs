@@ -1,0 +1,228 @@
+//! From a pointer to a verdict, and from a full shard to its rows.
+//!
+//! Order of effects: verdict put → shard looked at, seal message confirmed → (the loop) acknowledged. A verdict has one key, so grading twice is
+//! harmless; it is looked for before grading, and again before putting, only to save work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use dataset::DatasetError;
+use dataset::part::{self, Listing};
+use model::layout::CampaignKeys;
+use model::queue::MESSAGE_VERSION;
+use model::{Campaign, CandidateMessage, Ended, Job, Step, Trajectory, Uid, VerdictObject};
+use runtime::{
+    Archive, ArchiveError, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, LedgerError, Opened, Queue, QueueError,
+    QueueName, WorkKey, failpoint,
+};
+use teacher::{Journal, JournaledTeacher, Teacher, TeacherErrorKind};
+
+use crate::grade::{Grade, JudgeError};
+
+/// Grades candidates of one campaign and writes its shards.
+pub struct FilterHandler {
+    campaign: Arc<Campaign>,
+    keys: CampaignKeys,
+    grade: Arc<Grade>,
+    judge: Option<Arc<dyn Teacher>>,
+    ledger: Arc<dyn Ledger>,
+    archive: Arc<dyn Archive>,
+    queue: Arc<dyn Queue>,
+    graded: AtomicU64,
+}
+
+impl FilterHandler {
+    /// A handler for `campaign` under `grade`; `judge` is the model, where the grade wants one.
+    pub fn new(
+        campaign: Arc<Campaign>,
+        grade: Arc<Grade>,
+        judge: Option<Arc<dyn Teacher>>,
+        ledger: Arc<dyn Ledger>,
+        archive: Arc<dyn Archive>,
+        queue: Arc<dyn Queue>,
+    ) -> Self {
+        let keys = CampaignKeys::new(&campaign.name);
+        Self { campaign, keys, grade, judge, ledger, archive, queue, graded: AtomicU64::new(0) }
+    }
+
+    /// Candidates that have their verdict, as far as this handler saw; for progress.
+    pub fn graded(&self) -> u64 {
+        self.graded.load(Ordering::Relaxed)
+    }
+
+    async fn filter(&self, uid: &Uid, job: &Job, lease: &Lease) -> Result<(), Failure> {
+        let key = self.keys.verdict(self.grade.digest(), job.place.shard, &job.id);
+        if !self.archive.exists(&key).await.map_err(archive_failed)? {
+            let bytes = self.judged(job, lease).await?;
+            // While the judge thought, another worker may have finished this job: what stands, stands.
+            if !self.archive.exists(&key).await.map_err(archive_failed)? {
+                failpoint::hit("filter.before_verdict");
+                self.archive.put(&key, bytes).await.map_err(archive_failed)?;
+                failpoint::hit("filter.after_verdict");
+            }
+        }
+        self.graded.fetch_add(1, Ordering::Relaxed);
+        self.look_at_shard(uid, job).await
+    }
+
+    /// The bytes of the verdict object.
+    async fn judged(&self, job: &Job, lease: &Lease) -> Result<Vec<u8>, Failure> {
+        let key = self.keys.trajectory(job.place.shard, &job.id);
+        let Some(bytes) = self.archive.get(&key).await.map_err(archive_failed)? else {
+            return Err(permanent("trajectory_missing", format!("read {key}: there is no such object, and no verdict either")));
+        };
+        let trajectory: Trajectory = model::wire::decode_object("a trajectory", &bytes)
+            .map_err(|error| permanent("trajectory_damaged", format!("read {key}: {error}")))?;
+        let verdict = match &self.judge {
+            None => self.grade.evaluate(&trajectory, None).await,
+            Some(judge) => {
+                let journal = Journal::open(Arc::clone(&self.ledger), lease.clone()).await.map_err(ledger_failed)?;
+                let judge = JournaledTeacher::new(Arc::clone(judge), journal);
+                self.grade.evaluate(&trajectory, Some(&judge)).await
+            }
+        };
+        let object = VerdictObject { verdict: verdict.map_err(judge_failed)?, trajectory };
+        let encoded = tokio::task::spawn_blocking(move || model::wire::encode_object("a verdict", &object)).await;
+        let encoded = encoded.map_err(|error| transient("panic", format!("encode a verdict: {error}")))?;
+        encoded.map_err(|error| permanent("unencodable", error.to_string()))
+    }
+
+    /// Notes that the job is terminal, and asks for the shard to be sealed when it seems to be its last.
+    async fn look_at_shard(&self, uid: &Uid, job: &Job) -> Result<(), Failure> {
+        let shard = job.place.shard;
+        let known = self.ledger.note_terminal(self.grade.digest().short(), shard, job.place.rank).await.map_err(ledger_failed)?;
+        let (members, _) = self.campaign.plan.members(shard);
+        if known < members.end - members.start {
+            return Ok(());
+        }
+        let seal = CandidateMessage::Seal { version: MESSAGE_VERSION, uid: uid.clone(), shard };
+        let body = model::wire::encode_message("a seal message", &seal).map_err(|error| permanent("unencodable", error.to_string()))?;
+        failpoint::hit("filter.before_seal_message");
+        self.queue.publish_urgent(&QueueName::Candidates(self.campaign.name.clone()), body).await.map_err(queue_failed)
+    }
+
+    /// Writes the shard's rows and index, if its ranks are all terminal and no index says so yet.
+    async fn seal(&self, shard: u64) -> Result<(), Failure> {
+        let grade = self.grade.digest();
+        let archive = self.archive.as_ref();
+        let listing = Listing::of(archive, &self.keys, grade, shard).await.map_err(dataset_failed)?;
+        let (members, _) = self.campaign.plan.members(shard);
+        if listing.terminal() < members.end - members.start {
+            // The counter was a hint, the listing decides: the rank that is missing will ask again.
+            return Ok(());
+        }
+        let standing = part::read_index(archive, &self.keys, grade, shard).await.map_err(dataset_failed)?;
+        if standing.is_some_and(|(index, _)| listing.agrees_with(&index)) {
+            return Ok(());
+        }
+        part::write(&self.archive, &self.campaign, grade, shard, &listing).await.map_err(dataset_failed)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Handler for FilterHandler {
+    type Message = CandidateMessage;
+
+    fn open(&self, body: &[u8]) -> Opened<CandidateMessage> {
+        let message: CandidateMessage = match model::wire::decode_message("a candidate message", body) {
+            Ok(message) => message,
+            Err(error) => return Opened::Unreadable(error.to_string()),
+        };
+        let grade = self.grade.digest().short().to_owned();
+        let (version, uid, key) = match &message {
+            CandidateMessage::Candidate { version, uid, job } => (*version, uid, WorkKey::Filter(grade, job.id.clone())),
+            CandidateMessage::Seal { version, uid, shard } => (*version, uid, WorkKey::Seal(grade, *shard)),
+        };
+        if version > MESSAGE_VERSION {
+            return Opened::Unreadable(format!("a candidate message of version {version}; this build reads {MESSAGE_VERSION}"));
+        }
+        if *uid != self.campaign.uid {
+            return Opened::Foreign(uid.clone());
+        }
+        Opened::Work { key, step: Step::default(), message }
+    }
+
+    async fn is_effected(&self, _message: &CandidateMessage) -> Result<bool, Failure> {
+        // A verdict alone is not the whole effect: its shard may wait for a seal. `handle` looks for both, cheaply.
+        Ok(false)
+    }
+
+    async fn handle(&self, message: CandidateMessage, lease: &Lease, _context: &Context) -> Result<Disposition, Failure> {
+        match &message {
+            CandidateMessage::Candidate { uid, job, .. } => self.filter(uid, job, lease).await?,
+            CandidateMessage::Seal { shard, .. } => self.seal(*shard).await?,
+        }
+        Ok(Disposition::Done)
+    }
+
+    fn next_attempt(&self, message: &CandidateMessage) -> Vec<u8> {
+        // What was decoded from a message encodes to one again; attempts of the filter are counted by the loop alone.
+        model::wire::encode_message("a candidate message", message).unwrap_or_default()
+    }
+
+    async fn give_up(&self, message: &CandidateMessage, _lease: &Lease, failure: &Failure) -> Result<(), Failure> {
+        let CandidateMessage::Candidate { uid, job, .. } = message else {
+            // The final seal rebuilds every index that disagrees with the archive, and reports what it cannot.
+            tracing::error!(campaign = %self.campaign.name, reason = %failure.message, "a shard could not be written; sealing the campaign will try again");
+            return Ok(());
+        };
+        let ended = Ended {
+            job_id: job.id.clone(),
+            rank: job.place.rank,
+            kind: failure.name.to_owned(),
+            message: failure.message.clone(),
+            attempts: 1,
+            round: 0,
+            journal: Vec::new(),
+        };
+        let bytes = serde_json::to_vec(&ended).map_err(|error| permanent("unencodable", error.to_string()))?;
+        self.archive.put(&self.keys.ended(job.place.shard, &job.id), bytes).await.map_err(archive_failed)?;
+        self.look_at_shard(uid, job).await
+    }
+}
+
+fn permanent(name: &'static str, message: String) -> Failure {
+    Failure { kind: FailureKind::Permanent, name, message, retry_after: None }
+}
+
+fn transient(name: &'static str, message: String) -> Failure {
+    Failure { kind: FailureKind::Transient, name, message, retry_after: None }
+}
+
+fn outage(name: &'static str, message: String) -> Failure {
+    Failure { kind: FailureKind::Outage, name, message, retry_after: None }
+}
+
+fn archive_failed(error: ArchiveError) -> Failure {
+    outage("archive_outage", error.to_string())
+}
+
+fn queue_failed(error: QueueError) -> Failure {
+    outage("queue_outage", error.to_string())
+}
+
+fn ledger_failed(error: LedgerError) -> Failure {
+    match error {
+        LedgerError::Fenced { .. } => Failure { kind: FailureKind::Fenced, name: "fenced", message: error.to_string(), retry_after: None },
+        LedgerError::Damaged { .. } => permanent("journal_damaged", error.to_string()),
+        LedgerError::Unreachable { .. } | LedgerError::Locked { .. } => outage("ledger_outage", error.to_string()),
+    }
+}
+
+fn dataset_failed(error: DatasetError) -> Failure {
+    match error {
+        DatasetError::Archive(error) => archive_failed(error),
+        error => transient("shard", error.to_string()),
+    }
+}
+
+fn judge_failed(error: JudgeError) -> Failure {
+    let (kind, name) = match error.kind {
+        TeacherErrorKind::Transient => (FailureKind::Transient, "judge_transient"),
+        TeacherErrorKind::Outage => (FailureKind::Outage, "judge_outage"),
+        TeacherErrorKind::ContextOverflow | TeacherErrorKind::Permanent => (FailureKind::Permanent, "judge_refused"),
+    };
+    Failure { kind, name, message: error.message, retry_after: error.retry_after }
+}

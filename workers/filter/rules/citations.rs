@@ -1,0 +1,156 @@
+//! The answer cites pages that this trajectory was shown.
+//!
+//! Every marker in the answer must be accounted for: one that nobody tried to resolve counts as unresolved, so that a kind of marker we do
+//! not know yet cannot pass unseen. A marker counts once, however often it stands in the answer.
+
+use std::collections::BTreeMap;
+
+use model::settings::CitationsRule;
+use model::{Attribution, Finding, Trajectory};
+
+use super::{answer, hard, share};
+use crate::plain;
+
+const NAME: &str = "citations";
+/// Markers quoted in a message; the rest are counted.
+const QUOTED_MAX: usize = 5;
+
+pub(super) fn check(rule: &CitationsRule, trajectory: &Trajectory) -> Vec<Finding> {
+    if answer(trajectory).is_none() {
+        return Vec::new();
+    }
+    let tally = Tally::of(trajectory);
+    let mut findings = Vec::new();
+    if tally.all() < rule.min {
+        findings.push(hard(NAME, format!("{} citations, fewer than {}", tally.all(), rule.min)));
+    }
+    if tally.all() > 0 && tally.precision() < rule.resolved_share_min {
+        let summary = format!(
+            "{} of {} citations lead to lines that were shown: a share of {:.3}, below {}",
+            tally.shown,
+            tally.all(),
+            tally.precision(),
+            rule.resolved_share_min
+        );
+        let reasons = [
+            ("the page was shown, but not the cited lines", &tally.lines_not_shown),
+            ("no such page in this trajectory", &tally.unresolved),
+            ("a marker of the answer that is not among its citations", &tally.unaccounted),
+        ];
+        for (reason, markers) in reasons {
+            if !markers.is_empty() {
+                findings.push(hard(NAME, format!("{summary}; {reason}: {}", quote(markers))));
+            }
+        }
+    }
+    findings
+}
+
+/// The distinct markers of an answer by what became of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    shown: u64,
+    lines_not_shown: Vec<String>,
+    unresolved: Vec<String>,
+    unaccounted: Vec<String>,
+}
+
+impl Tally {
+    pub(crate) fn of(trajectory: &Trajectory) -> Self {
+        let mut by_marker = BTreeMap::new();
+        for citation in &trajectory.citations {
+            by_marker.insert(citation.marker.as_str(), Some(citation.attribution));
+        }
+        let answer = trajectory.answer.as_deref().unwrap_or_default();
+        for range in plain::markers(answer) {
+            by_marker.entry(answer.get(range).unwrap_or_default()).or_insert(None);
+        }
+        let mut tally = Self::default();
+        for (marker, attribution) in by_marker {
+            match attribution {
+                Some(Attribution::Shown) => tally.shown += 1,
+                Some(Attribution::LinesNotShown) => tally.lines_not_shown.push(marker.to_owned()),
+                Some(Attribution::Unresolved) => tally.unresolved.push(marker.to_owned()),
+                None => tally.unaccounted.push(marker.to_owned()),
+            }
+        }
+        tally
+    }
+
+    fn all(&self) -> u64 {
+        self.shown + (self.lines_not_shown.len() + self.unresolved.len() + self.unaccounted.len()) as u64
+    }
+
+    /// Share of the markers that lead to shown lines; 0 when there are none.
+    pub(crate) fn precision(&self) -> f64 {
+        share(self.shown, self.all())
+    }
+}
+
+fn quote(markers: &[String]) -> String {
+    let quoted = markers.iter().take(QUOTED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match markers.len().saturating_sub(QUOTED_MAX) {
+        0 => quoted,
+        more => format!("{quoted} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn with(attributions: &[Attribution]) -> Trajectory {
+        let mut trajectory = sample::trajectory();
+        let template = trajectory.citations.remove(0);
+        let mut answer = String::from("A tidal mill");
+        for (n, attribution) in attributions.iter().enumerate() {
+            let marker = format!("【{n}†L1】");
+            answer.push_str(&marker);
+            trajectory.citations.push(model::Citation { marker, attribution: *attribution, ..template.clone() });
+        }
+        trajectory.answer = Some(answer);
+        trajectory
+    }
+
+    #[test]
+    fn citations_that_were_shown_are_accepted() {
+        assert_eq!(check(&CitationsRule::default(), &with(&[Attribution::Shown, Attribution::Shown])), []);
+    }
+
+    #[test]
+    fn too_few_citations_are_rejected_unless_none_are_asked_for() {
+        assert!(check(&CitationsRule::default(), &with(&[]))[0].message.contains("0 citations, fewer than 1"));
+        assert_eq!(check(&CitationsRule { min: 0, ..CitationsRule::default() }, &with(&[])), []);
+        let two = CitationsRule { min: 2, ..CitationsRule::default() };
+        assert!(check(&two, &with(&[Attribution::Shown]))[0].message.contains("1 citations, fewer than 2"));
+    }
+
+    #[test]
+    fn each_way_of_not_resolving_has_its_own_message() {
+        let trajectory = with(&[Attribution::Shown, Attribution::LinesNotShown, Attribution::Unresolved]);
+        let findings = check(&CitationsRule::default(), &trajectory);
+        assert_eq!(findings.len(), 2);
+        assert!(findings[0].message.contains("a share of 0.333, below 1; the page was shown, but not the cited lines: 【1†L1】"));
+        assert!(findings[1].message.contains("no such page in this trajectory: 【2†L1】"));
+        let lenient = CitationsRule { resolved_share_min: 0.3, ..CitationsRule::default() };
+        assert_eq!(check(&lenient, &trajectory), []);
+    }
+
+    #[test]
+    fn a_marker_that_nobody_resolved_counts_against_the_answer() {
+        let mut trajectory = with(&[Attribution::Shown]);
+        trajectory.answer = Some("Built in 1170【0†L1】【7†L4】, restored later[8†L2].".into());
+        let findings = check(&CitationsRule::default(), &trajectory);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].message.contains("1 of 3"), "{findings:?}");
+        assert!(findings[0].message.contains("not among its citations: [8†L2], 【7†L4】"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_marker_used_twice_is_one_citation() {
+        let mut trajectory = with(&[Attribution::Shown]);
+        trajectory.answer = Some("One【0†L1】 and again【0†L1】.".into());
+        assert!(check(&CitationsRule { min: 2, ..CitationsRule::default() }, &trajectory)[0].message.contains("1 citations"));
+    }
+}

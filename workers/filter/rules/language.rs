@@ -1,0 +1,147 @@
+//! The answer is in the question's language: the one the seed names, else the one the question is told to be in.
+//!
+//! Citation markers, code and addresses are taken off first. A wrong script rejects; a wrong language within one script rejects only when
+//! both were told surely, and are no near relatives. What could not be told surely is noted and never rejects.
+
+use model::settings::LanguageRule;
+use model::{Finding, Trajectory};
+
+use super::told::{Told, are_relatives, of_code, share_a_script, tell};
+use super::{answer, hard, note};
+use crate::plain;
+
+const NAME: &str = "language";
+/// Letters of a question from which on its script is no accident.
+const QUESTION_LETTERS_MIN: u64 = 12;
+/// Letters of a question from which on its language, told surely, is taken for certain. Below, a few foreign names decide.
+const QUESTION_LETTERS_SURE: u64 = 40;
+/// The same for an answer.
+const ANSWER_LETTERS_SURE: u64 = 80;
+/// Share of a text in its main script below which it is mixed, and its language a matter of opinion.
+const SCRIPT_SHARE_MIN: f64 = 2.0 / 3.0;
+
+pub(super) fn check(rule: &LanguageRule, trajectory: &Trajectory) -> Vec<Finding> {
+    let Some(heard) = answer(trajectory).and_then(|answer| tell(&plain::prose(answer))) else { return Vec::new() };
+    if heard.letters < rule.min_chars {
+        return Vec::new();
+    }
+    let seed = &trajectory.seed;
+    let (expected, source) = match seed.language.as_deref() {
+        Some(code) => match of_code(code) {
+            Some(lang) => (Told { lang, sure: true, letters: u64::MAX, script_share: 1.0 }, "by the seed"),
+            None => return vec![note(NAME, format!("the seed's language `{code}` is none that can be told; not checked"))],
+        },
+        None => match tell(&seed.question) {
+            Some(told) => (Told { sure: told.sure && told.letters >= QUESTION_LETTERS_SURE, ..told }, "by its words"),
+            None => return vec![note(NAME, "the question's language could not be told; not checked".to_owned())],
+        },
+    };
+    compare(expected, source, heard).into_iter().collect()
+}
+
+fn compare(expected: Told, source: &str, heard: Told) -> Option<Finding> {
+    if expected.lang == heard.lang {
+        return None;
+    }
+    let (asked, answered) = (expected.lang.eng_name(), heard.lang.eng_name());
+    let said = format!("the question is {asked} {source}, the answer {answered} by {} letters", heard.letters);
+    if are_relatives(expected.lang, heard.lang) {
+        return Some(note(NAME, format!("{said}; the two are easily taken for each other")));
+    }
+    let is_mixed = expected.script_share < SCRIPT_SHARE_MIN || heard.script_share < SCRIPT_SHARE_MIN;
+    let both_sure = expected.sure && heard.sure && heard.letters >= ANSWER_LETTERS_SURE;
+    // Chinese and Japanese share ideographs: there the script alone does not settle it.
+    let may_share_a_script = share_a_script(expected.lang, heard.lang) || (is_cjk(expected) && is_cjk(heard));
+    if !may_share_a_script && !is_mixed && expected.letters >= QUESTION_LETTERS_MIN {
+        return Some(hard(NAME, format!("{said}, in another script")));
+    }
+    if may_share_a_script && !is_mixed && both_sure {
+        return Some(hard(NAME, said));
+    }
+    Some(note(NAME, format!("{said}; not told surely enough to reject")))
+}
+
+fn is_cjk(told: Told) -> bool {
+    use whatlang::Lang::{Cmn, Jpn, Kor};
+    matches!(told.lang, Cmn | Jpn | Kor)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Severity;
+
+    use super::*;
+    use crate::sample;
+
+    const ENGLISH: &str =
+        "The mill at the mouth of the river was first recorded in a grant of land to the abbey, and it worked until the war.";
+    const GERMAN: &str =
+        "Die Mühle an der Mündung des Flusses wurde zuerst in einer Schenkung an die Abtei erwähnt und lief bis zum Krieg.";
+    const CHINESE: &str = "河口的潮汐磨坊最早见于一份把土地赠与修道院的文书，此后一直运转到战争爆发为止。";
+    const JAPANESE: &str = "河口の潮汐水車は、修道院への土地の寄進状に初めて記録され、戦争が始まるまで動いていた。";
+
+    fn severities(language: Option<&str>, question: &str, answer: &str) -> Vec<Severity> {
+        let mut trajectory = sample::answering(answer);
+        trajectory.seed.language = language.map(str::to_owned);
+        trajectory.seed.question = question.into();
+        check(&LanguageRule { min_chars: 60, ..LanguageRule::default() }, &trajectory).into_iter().map(|finding| finding.severity).collect()
+    }
+
+    #[test]
+    fn an_answer_in_the_questions_language_is_accepted_in_four_languages() {
+        for text in [ENGLISH, GERMAN, CHINESE, JAPANESE] {
+            assert_eq!(severities(None, text, text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_another_language_is_rejected() {
+        for (question, answer) in
+            [(ENGLISH, GERMAN), (GERMAN, ENGLISH), (ENGLISH, CHINESE), (CHINESE, ENGLISH), (CHINESE, JAPANESE), (JAPANESE, CHINESE)]
+        {
+            assert_eq!(severities(None, question, answer), [Severity::Hard], "{question} / {answer}");
+        }
+    }
+
+    #[test]
+    fn the_seeds_own_word_goes_before_what_its_question_looks_like() {
+        assert_eq!(severities(Some("zh"), "Tesla Model S?", CHINESE), []);
+        assert_eq!(severities(Some("de"), ENGLISH, ENGLISH), [Severity::Hard]);
+        assert_eq!(severities(Some("tlh"), ENGLISH, ENGLISH), [Severity::Note]);
+    }
+
+    #[test]
+    fn a_short_answer_is_not_told_and_min_chars_decides_what_is_short() {
+        assert_eq!(severities(None, CHINESE, "Apple Inc., Cupertino"), []);
+        let mut trajectory = sample::answering("Die Mühle lief bis zum Krieg, das weiß hier jedes Kind.");
+        trajectory.seed.language = Some("zh".into());
+        assert_eq!(check(&LanguageRule { min_chars: 20, ..LanguageRule::default() }, &trajectory).len(), 1);
+        assert_eq!(check(&LanguageRule { min_chars: 200, ..LanguageRule::default() }, &trajectory), []);
+    }
+
+    #[test]
+    fn what_cannot_be_told_surely_is_noted_and_does_not_reject() {
+        assert_eq!(severities(None, "Abba Gorkhum?", ENGLISH), [Severity::Note]);
+        assert_eq!(severities(None, "1 + 1 = ?", ENGLISH), [Severity::Note]);
+        let mixed = "Кто написал Liber servitoris de praeparatione? Мельница у реки, мельница у моря и мельница на холме — которая старше?";
+        assert_eq!(severities(None, "Кто написал Liber servitoris?", mixed), [Severity::Note]);
+    }
+
+    #[test]
+    fn near_relatives_are_noted_and_do_not_reject() {
+        let danish =
+            "Møllen ved flodens munding blev først nævnt i et gavebrev til klosteret, og den kørte indtil krigen brød ud i landet.";
+        assert_eq!(severities(Some("nb"), "Når ble møllen bygget?", danish), [Severity::Note]);
+        assert_eq!(severities(Some("fi"), "Milloin mylly rakennettiin?", danish), [Severity::Hard]);
+    }
+
+    #[test]
+    fn markers_code_and_quoted_names_do_not_count() {
+        let code = format!(
+            "{CHINESE}\n```python\nprint('this is a rather long line of English text inside of a code block, nothing more')\n```\n"
+        );
+        assert_eq!(severities(None, CHINESE, &code), []);
+        let quoted = format!("{ENGLISH} Its Chinese name is 河口的潮汐磨坊最早见于一份把土地.【3†L1】");
+        assert_eq!(severities(None, ENGLISH, &quoted), []);
+    }
+}

@@ -1,0 +1,115 @@
+//! A job's browser, and what it has met of the gold documents. Tools run on blocking threads: the index is memory-mapped and a page may have
+//! to come from disk.
+
+use std::collections::HashMap;
+
+use corpus::{Browser, Corpus, CorpusError, ToolLimits};
+use model::{Action, Citation, Observation, Retrieval, Seed, Turn};
+
+/// The browser of one job.
+pub(crate) struct Desk {
+    corpus: Corpus,
+    /// Absent only while a blocking thread works with it.
+    browser: Option<Browser>,
+    /// URL of a document → the gold URL as the seed writes it.
+    gold: HashMap<String, String>,
+}
+
+/// A tool panicked: the job fails, with the tool's message on record.
+#[derive(Debug, thiserror::Error)]
+#[error("carry out an action: {0}")]
+pub(crate) struct ToolPanic(String);
+
+/// The desk could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeskError {
+    /// The index cannot be read.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// The corpus panicked.
+    #[error(transparent)]
+    Panic(#[from] ToolPanic),
+}
+
+impl Desk {
+    /// A fresh browser over `corpus` for `seed`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(crate) async fn new(corpus: Corpus, seed: &Seed) -> Result<Self, DeskError> {
+        let gold_urls = seed.gold_urls.clone();
+        let (corpus, gold) = blocking(move || {
+            let mut gold = HashMap::new();
+            for url in gold_urls {
+                if let Some(ordinal) = corpus.lookup(&url)? {
+                    gold.insert(corpus.document(ordinal)?.url, url);
+                }
+            }
+            Ok::<_, CorpusError>((corpus, gold))
+        })
+        .await??;
+        let browser = Browser::new(corpus.clone(), ToolLimits::default());
+        Ok(Self { corpus, browser: Some(browser), gold })
+    }
+
+    /// Carries out `actions` in order.
+    ///
+    /// # Errors
+    /// When a tool panics.
+    pub(crate) async fn perform(&mut self, actions: Vec<Action>) -> Result<(Vec<Action>, Vec<Observation>), ToolPanic> {
+        let mut browser = self.browser.take().unwrap_or_else(|| Browser::new(self.corpus.clone(), ToolLimits::default()));
+        let (browser, actions, observations) = blocking(move || {
+            let observations = actions.iter().map(|action| corpus::perform(&mut browser, action)).collect();
+            (browser, actions, observations)
+        })
+        .await?;
+        self.browser = Some(browser);
+        Ok((actions, observations))
+    }
+
+    /// Starts over and carries out the actions of `turns` again: after a turn was withdrawn.
+    ///
+    /// # Errors
+    /// As [`Desk::perform`].
+    pub(crate) async fn rebuild(&mut self, turns: &[Turn]) -> Result<(), ToolPanic> {
+        self.browser = Some(Browser::new(self.corpus.clone(), ToolLimits::default()));
+        let actions = turns.iter().flat_map(|turn| turn.actions.iter().cloned()).collect();
+        self.perform(actions).await?;
+        Ok(())
+    }
+
+    /// The gold documents among what `observations` show.
+    pub(crate) fn retrieval(&self, observations: &[Observation]) -> Retrieval {
+        let mut retrieval = Retrieval::default();
+        for observation in observations {
+            if let Some(gold) = observation.url_opened.as_ref().and_then(|url| self.gold.get(url)) {
+                push_once(&mut retrieval.gold_opened, gold);
+            }
+            for gold in observation.urls_shown.iter().filter_map(|url| self.gold.get(url)) {
+                push_once(&mut retrieval.gold_shown, gold);
+            }
+        }
+        retrieval
+    }
+
+    /// The citations of `answer`, resolved against what this browser has shown.
+    pub(crate) fn citations(&self, answer: &str) -> Vec<Citation> {
+        self.browser.as_ref().map(|browser| corpus::resolve_citations(browser, answer)).unwrap_or_default()
+    }
+}
+
+fn push_once(urls: &mut Vec<String>, url: &str) {
+    if !urls.iter().any(|known| known == url) {
+        urls.push(url.to_owned());
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ToolPanic> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        let panic = error.try_into_panic().map(|panic| match panic.downcast::<String>() {
+            Ok(message) => *message,
+            Err(panic) => panic.downcast::<&str>().map_or_else(|_| "a panic without a message".to_owned(), |message| (*message).to_owned()),
+        });
+        ToolPanic(panic.unwrap_or_else(|_| "the process is shutting down".to_owned()))
+    })
+}
