@@ -150,9 +150,9 @@ pub(crate) fn build_as(options: &BuildOptions, layout: Layout, progress: &mut dy
         sources: first.sources,
         files: digest_files(workshop.directory())?,
     }
-    .signed();
+    .signed()?;
     let path = workshop.directory().join(MANIFEST_FILE);
-    fs::write(&path, manifest.render()).map_err(CorpusError::io("write", &path))?;
+    fs::write(&path, manifest.render()?).map_err(CorpusError::io("write", &path))?;
     workshop.publish()?;
     Ok(BuildReport { manifest, rejected: first.rejected })
 }

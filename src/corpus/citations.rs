@@ -61,3 +61,68 @@ fn in_document(cited: (u32, u32), page_lines: (u32, u32), document_lines: (u32, 
     let line = |line: u32| (line + document_lines.1).saturating_sub(page_lines.1).clamp(document_lines.0, document_lines.1);
     (line(cited.0), line(cited.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::testing::{TestBrowser, corpus};
+
+    const LIGHT: &str = "https://harbour.example/lights/skarholm";
+
+    fn followed(browser: &TestBrowser, answer: &str) -> Vec<(Option<String>, Option<(u32, u32)>, Attribution)> {
+        browser.cite(answer).into_iter().map(|citation| (citation.url, citation.lines, citation.attribution)).collect()
+    }
+
+    #[test]
+    fn citations_of_a_document_lead_to_its_lines() {
+        let corpus = corpus();
+        let mut browser = TestBrowser::new(&corpus);
+        browser.show("open", &format!(r#"{{"id": "{LIGHT}", "num_lines": 6}}"#));
+        let url = || Some(LIGHT.to_owned());
+        let expected = [
+            (url(), Some((2, 4)), Attribution::Shown),
+            (url(), None, Attribution::Shown),
+            (url(), Some((5, 9)), Attribution::LinesNotShown),
+            (None, Some((1, 1)), Attribution::Unresolved),
+        ];
+        let answer = "a【0†L2-L4】 b【0】 c【0†L5-L9】 d【7†L1】 a again【0†L2-L4】";
+        assert_eq!(followed(&browser, answer), expected);
+        browser.show("open", r#"{"loc": 6, "num_lines": 6}"#);
+        assert_eq!(followed(&browser, "c【0†L5-L9】"), [(url(), Some((5, 9)), Attribution::Shown)], "shown under two cursors");
+        assert_eq!(browser.cite("【0】").first().and_then(|citation| citation.title.clone()).as_deref(), Some("Skarholm Light"));
+    }
+
+    #[test]
+    fn citations_of_search_results_lead_to_the_result() {
+        let corpus = corpus();
+        let mut browser = TestBrowser::new(&corpus);
+        let found = browser.show("search", r#"{"query": "Skarholm", "topn": 3}"#);
+        let second =
+            found.text.lines().find(|line| line.contains("【1†")).and_then(|line| line.split_once(": ")).expect("a second result").0;
+        let expected = (found.urls_shown.get(1).cloned(), None, Attribution::Shown);
+        assert_eq!(followed(&browser, &format!("【0†{second}】")), [expected]);
+        assert_eq!(followed(&browser, "【0】"), [(None, None, Attribution::Unresolved)], "which of the three?");
+        assert_eq!(followed(&browser, "【0†L0-L1】"), [(None, Some((0, 1)), Attribution::Unresolved)]);
+    }
+
+    #[test]
+    fn citations_of_a_find_lead_to_the_lines_of_the_document() {
+        let corpus = corpus();
+        let mut browser = TestBrowser::new(&corpus);
+        browser.show("open", &format!(r#"{{"id": "{LIGHT}", "num_lines": 2}}"#));
+        let found = browser.show("find", r#"{"pattern": "fog signal"}"#);
+        let document_line: u32 = found
+            .text
+            .split_once("match at L")
+            .and_then(|(_, after)| after.split_once('】'))
+            .and_then(|(n, _)| n.parse().ok())
+            .expect("a match");
+        let url = || Some(LIGHT.to_owned());
+        let line = |from: u32, to: u32| Some((document_line + from, document_line + to));
+        assert_eq!(followed(&browser, "【1†L3-L4】"), [(url(), line(0, 1), Attribution::Shown)]);
+        assert_eq!(followed(&browser, "【1†L2-L3】"), [(url(), line(0, 0), Attribution::Shown)], "with the heading");
+        let named = format!("【1†L{document_line}】");
+        assert_eq!(followed(&browser, &named), [(url(), line(0, 0), Attribution::Shown)], "as the heading names it");
+        assert_eq!(followed(&browser, "【1】"), [(url(), None, Attribution::Shown)]);
+    }
+}

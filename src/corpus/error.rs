@@ -1,6 +1,7 @@
 //! Why a corpus could not be built, opened or read.
 //!
-//! Messages complete "failed to …", and name the path, what is wrong with it and, where there is something to do, what.
+//! Messages complete "failed to …", and name the path, what is wrong with it and, where there is something to do, what. They are whole: no
+//! cause has to be printed after them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +10,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
     /// A file could not be read or written.
-    #[error("{verb} {path}: {source}", path = path.display())]
+    #[error("{verb} {path}: {cause}", path = path.display())]
     Io {
         /// What was tried: read, write, …
         verb: &'static str,
         /// The file or directory.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The snapshot was written by another version of the format or the index.
     #[error("open corpus {path}: its {what} version is {found}, this program reads {expected}; build the corpus again", path = path.display())]
@@ -52,12 +53,12 @@ pub enum CorpusError {
     #[error("build corpus: {0}")]
     Build(String),
     /// The index refused.
-    #[error("{verb} the index: {source}")]
+    #[error("{verb} the index: {cause}")]
     Index {
         /// What was tried: read, write, …
         verb: &'static str,
         /// The index's own reason.
-        source: tantivy::TantivyError,
+        cause: tantivy::TantivyError,
     },
     /// No document has this ordinal.
     #[error("read document {0}: the corpus has no document of that number")]
@@ -66,10 +67,10 @@ pub enum CorpusError {
 
 impl CorpusError {
     pub(crate) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { verb, path: path.to_owned(), source }
+        move |cause| Self::Io { verb, path: path.to_owned(), cause }
     }
 
     pub(crate) fn index(verb: &'static str) -> impl FnOnce(tantivy::TantivyError) -> Self {
-        move |source| Self::Index { verb, source }
+        move |cause| Self::Index { verb, cause }
     }
 }

@@ -68,8 +68,8 @@ pub(crate) fn first_folded(c: char, next: Option<char>) -> Option<char> {
     let is_voiced = next.is_some_and(|next| matches!(next as u32, 0x3099 | 0x309A | 0xFF9E | 0xFF9F));
     match c as u32 {
         _ if is_voiced => None,
-        0..KNOWN_END => KNOWN.get(c as usize).and_then(|known| known.folded),
-        0x3041..=0x9FFF | 0xAC00..=0xD7A3 => Some(c),
+        0..KNOWN_END => KNOWN.get(c as usize).and_then(|known| if known.class == Class::Word { known.folded } else { Some(c) }),
+        0x3041..=0x30FF | 0x3400..=0x9FFF | 0xAC00..=0xD7A3 => Some(c),
         _ => None,
     }
 }

@@ -121,7 +121,6 @@ fn retire_in_order<R>(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -131,8 +130,7 @@ mod tests {
         (0..count)
             .map(|n| {
                 let path = directory.join(format!("{n}.jsonl"));
-                let mut file = std::fs::File::create(&path).expect("create");
-                (0..4_000).for_each(|line| writeln!(file, "{line:0199}").expect("write"));
+                std::fs::write(&path, (0..4_000).map(|line| format!("{line:0199}\n")).collect::<String>()).expect("write");
                 path
             })
             .collect()
@@ -173,14 +171,22 @@ mod tests {
     fn the_first_error_ends_everything() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let paths = sources(directory.path(), 20);
+        let first_above = AtomicUsize::new(usize::MAX);
         let outcome = for_each_batch(
             &paths,
             2,
-            &|batch| if batch.index_first > 8_000 { Err(CorpusError::Build(batch.index_first.to_string())) } else { Ok(()) },
+            &|batch| {
+                if batch.index_first <= 8_000 {
+                    return Ok(());
+                }
+                first_above.fetch_min(batch.index_first as usize, Ordering::SeqCst);
+                Err(CorpusError::Build(batch.index_first.to_string()))
+            },
             |_, (), _| Ok(()),
         );
         let message = outcome.expect_err("an error").to_string();
-        assert!(message.contains("10622") || message.contains("10"), "{message}");
+        let expected = first_above.load(Ordering::SeqCst);
+        assert!(message.ends_with(&format!(" {expected}")), "{message} instead of {expected}");
     }
 
     #[test]

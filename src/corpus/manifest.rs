@@ -119,16 +119,16 @@ impl Manifest {
     }
 
     /// With its build digest.
-    pub(crate) fn signed(mut self) -> Self {
+    pub(crate) fn signed(mut self) -> Result<Self, CorpusError> {
         self.build_digest = Self::unsigned();
-        self.build_digest = Digest::of(self.render().as_bytes());
-        self
+        self.build_digest = Digest::of(self.render()?.as_bytes());
+        Ok(self)
     }
 
     /// As it is written.
-    pub(crate) fn render(&self) -> String {
-        // Numbers and strings: there is nothing in it that JSON cannot say.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    pub(crate) fn render(&self) -> Result<String, CorpusError> {
+        let json = serde_json::to_string_pretty(self).map_err(|error| CorpusError::io("write", Path::new(MANIFEST_FILE))(error.into()))?;
+        Ok(json + "\n")
     }
 
     /// Reads the manifest of the snapshot in `directory`, and checks it against its own digest.
@@ -147,7 +147,7 @@ impl Manifest {
             }
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if manifest.clone().signed().render().as_bytes() != bytes {
+        if manifest.clone().signed()?.render()?.as_bytes() != bytes {
             return Err(damaged("it does not agree with its own digest; copy or build the snapshot again".to_owned()));
         }
         Ok(manifest)

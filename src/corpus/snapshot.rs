@@ -162,6 +162,11 @@ impl Corpus {
         })
     }
 
+    /// Number of entries of the index: documents and aliases.
+    pub(crate) fn entries(&self) -> u64 {
+        self.opened.segments.iter().map(|segment| u64::from(segment.norms.num_docs())).sum()
+    }
+
     /// Calls `each` with every kept document's ordinal and its entry, in no particular order; aliases are left out.
     pub(crate) fn for_each_stored(&self, mut each: impl FnMut(Ordinal, Stored)) -> Result<(), CorpusError> {
         for segment in &self.opened.segments {

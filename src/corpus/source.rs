@@ -86,7 +86,8 @@ impl Source {
         let file = File::open(path).map_err(CorpusError::io("read", path))?;
         let raw = Arc::new(Raw::default());
         let digesting = BufReader::with_capacity(1 << 16, Digesting { file, raw: Arc::clone(&raw) });
-        let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        let reader: Box<dyn BufRead + Send> = match extension.as_deref() {
             Some("gz") => Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(digesting))),
             Some("zst" | "zstd") => {
                 let decoder = zstd::Decoder::with_buffer(digesting).map_err(CorpusError::io("read", path))?;

@@ -95,3 +95,10 @@ fn reference(id: &Value, arguments: Arguments<'_>) -> Result<Option<Reference>, 
     let is_url = text.contains(['.', ':']) && !text.contains(char::is_whitespace);
     if is_url { Ok(Some(Reference::Url(text.to_owned()))) } else { Err(Trouble::NoLink(Echo::new(text))) }
 }
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -100,7 +100,10 @@ fn compare(built: &[SnapshotFile], found: Vec<SnapshotFile>) -> Vec<Problem> {
 
 /// Reads all documents back; what differs from the manifest, if anything.
 fn recount(corpus: &Corpus) -> Result<Option<String>, CorpusError> {
-    let mut marks: Vec<Option<Mark>> = vec![None; usize::try_from(corpus.len()).unwrap_or(0)];
+    if corpus.len() > corpus.entries() {
+        return Ok(Some(format!("{} entries of {} documents", corpus.entries(), corpus.len())));
+    }
+    let mut marks: Vec<Option<Mark>> = vec![None; corpus.len() as usize];
     let (mut text_bytes, mut wrong) = (0, None);
     corpus.for_each_stored(|ordinal, stored| {
         text_bytes += stored.text.len() as u64;
@@ -190,7 +193,7 @@ mod tests {
         let path = built.directory().join(crate::manifest::MANIFEST_FILE);
         let mut manifest = Manifest::read(built.directory()).expect("manifest");
         manifest.corpus_id = Digest::of(b"other");
-        fs::write(path, manifest.signed().render()).expect("write");
+        fs::write(path, manifest.signed().and_then(|signed| signed.render()).expect("rendered")).expect("write");
         let report = verify(built.directory()).expect("checked");
         assert!(matches!(report.problems.as_slice(), [Problem::OtherDocuments { .. }]), "{:?}", report.problems);
     }

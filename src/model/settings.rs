@@ -3,7 +3,7 @@
 //! Converted once, before anything is opened; all problems are reported together, each with key, value and rule.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -482,9 +482,19 @@ fn is_date(text: &str) -> bool {
     matches!(parts.as_slice(), [Some(year), Some(1..=12), Some(1..=31)] if (1000..=9999).contains(year)) && text.len() == 10
 }
 
-/// `written` taken from `base`, in text form.
+/// `written` taken from `base`, in text form, with `.` and `..` resolved as written.
 fn path(base: &Path, written: &str) -> String {
-    base.join(written).to_string_lossy().into_owned()
+    let mut resolved = PathBuf::new();
+    for part in base.join(written).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if resolved.file_name().is_some() => {
+                resolved.pop();
+            }
+            part => resolved.push(part),
+        }
+    }
+    resolved.to_string_lossy().into_owned()
 }
 
 impl Settings {
@@ -557,6 +567,8 @@ mod tests {
     #[test]
     fn paths_are_relative_to_the_file_and_urls_are_not_paths() {
         let mut file = written("kind = \"heuristic\"\n");
+        file.corpus.path = "../out/./c".into();
+        assert_eq!(file.resolve(Path::new("/base/a")).expect("valid").corpus.path, "/base/out/c");
         file.campaign.archive = Some("s3://bucket/p".into());
         let settings = file.resolve(Path::new("/base")).expect("valid");
         assert_eq!(settings.campaign.seeds, "/base/s.jsonl");

@@ -21,6 +21,11 @@ fn table() -> Table {
     table
 }
 
+/// The table's text without the blanks that fill its last column.
+fn lines(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
 fn row(table: &mut Table, name: &str, value: impl ToString) {
     table.add_row([name.to_owned(), value.to_string()]);
 }
@@ -87,7 +92,7 @@ pub(crate) fn closing(manifest: &Manifest, archive: &str, took: Option<Duration>
     }
     let place = format!("{}/campaigns/{}", archive.trim_end_matches('/'), manifest.campaign);
     row(&mut table, "data set", &place);
-    format!("{table}\n\nNext: sluice verify {place}\n      sluice export {place} --format messages --out train.jsonl")
+    format!("{}\n\nNext: sluice verify {place}\n      sluice export {place} --format messages --out train.jsonl", lines(&table))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
@@ -108,7 +113,7 @@ pub(crate) fn progress(progress: &Progress) -> String {
     row(&mut table, "rejected", progress.rejected);
     row(&mut table, "failed", progress.failed);
     row(&mut table, "sealed", progress.sealed.map_or_else(|| "not yet".to_owned(), |number| format!("seal {number}")));
-    format!("{table}\ncounted from the archive")
+    format!("{}\ncounted from the archive", lines(&table))
 }
 
 /// What a build came to.
@@ -142,7 +147,7 @@ pub(crate) fn corpus(manifest: &corpus::Manifest) -> String {
     row(&mut table, "text", format!("{} bytes, longest {}, {} titles, {} links", text.bytes, text.bytes_max, text.titled, text.links));
     row(&mut table, "index", format!("{} segments, {} terms, {} tokens", index.segments, index.terms, index.tokens));
     row(&mut table, "snapshot", format!("{} files, {bytes} bytes", manifest.files.len()));
-    table.to_string()
+    lines(&table)
 }
 
 /// What a verification found.

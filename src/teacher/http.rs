@@ -8,14 +8,15 @@ mod pool;
 mod request;
 mod response;
 mod retry_after;
+mod said;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::settings::HttpSettings;
 use model::Completion;
+use model::settings::HttpSettings;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use runtime::retry::{Policy, Tried, retry};
 use serde_json::{Map, Value};

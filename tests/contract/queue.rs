@@ -133,7 +133,8 @@ async fn a_delayed_message_is_not_early(queue: &Made) {
     publish(queue, 1).await;
     assert_eq!(depth(queue).await, Depth { ready: 1, unacked: 0, delayed: 1 });
     let mut subscription = subscribe(queue, 4).await;
-    assert_eq!(next(&mut subscription).await.body, [0]);
+    let prompt = next(&mut subscription).await;
+    assert_eq!(prompt.body, [0]);
     let late = next(&mut subscription).await;
     assert_eq!(late.body, b"late");
     assert!(start.elapsed() >= delay, "after {:?}", start.elapsed());

@@ -9,6 +9,7 @@ use url::Url;
 use super::links::{host, readable, text_of_marker, write_link};
 use super::page::Page;
 use crate::document::{Document, Link, Ordinal};
+use crate::neutralise::neutralise;
 
 /// What a page is a page of; kept for every page shown, unlike the text.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,8 +27,12 @@ pub(crate) struct DocumentPage {
     pub(crate) subject: Arc<Subject>,
     pub(crate) page: Page,
     pub(crate) links: Vec<Link>,
+    /// Tags defused in the title.
+    pub(crate) title_tags: usize,
     /// First line of the text, behind those that every page has.
     pub(crate) text_first: u32,
+    /// Last line of the text.
+    pub(crate) text_last: u32,
     /// First line of the links; beyond the last line when there are none.
     links_first: u32,
 }
@@ -40,6 +45,7 @@ impl DocumentPage {
         let text_first = page.line_count();
         page.write_foreign(&document.text);
         page.end_line();
+        let text_last = page.last_line();
         if !document.links.is_empty() {
             page.end_line();
             page.write("Links:");
@@ -51,8 +57,9 @@ impl DocumentPage {
             write_link(&mut page, id, link, document_host);
             page.end_unbroken_line();
         }
+        let title_tags = neutralise(&title).tags.len();
         let subject = Subject { ordinal: document.ordinal, title: page.title().to_owned(), url: document.url };
-        Self { subject: Arc::new(subject), page, links: document.links, text_first, links_first }
+        Self { subject: Arc::new(subject), page, links: document.links, title_tags, text_first, text_last, links_first }
     }
 
     /// Where link `id` leads, made absolute; none if there is no such link.

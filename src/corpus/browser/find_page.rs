@@ -13,7 +13,9 @@ const MATCH_LINES: u32 = 4;
 /// A longer pattern is cut in the title, in characters.
 const PATTERN_CHARS_SHOWN: usize = 80;
 /// Only so many words of a pattern that was not found are looked for one by one.
-const WORDS_MAX: usize = 8;
+const WORDS_MAX: usize = 5;
+/// Shorter words say nothing, in bytes; numbers do.
+const WORD_BYTES_MIN: usize = 4;
 
 /// A page of matches.
 #[derive(Debug)]
@@ -39,10 +41,10 @@ impl FindPage {
     pub(crate) fn new(document: &DocumentPage, pattern: &str) -> Option<Self> {
         let folded = fold(document);
         let folded_pattern = Folded::pattern(pattern);
-        let last_line = document.page.last_line();
         let shown_pattern = one_line(pattern, PATTERN_CHARS_SHOWN);
         let title = format!("Find results for text: `{shown_pattern}` in `{}`", document.subject.title);
         let mut page = Page::new(&title, &document.subject.url);
+        page.add_head_tags(document.title_tags);
         let mut matches: Vec<Match> = Vec::new();
         let mut from = 0;
         while let Some(found) = folded.find(&folded_pattern, from) {
@@ -54,7 +56,9 @@ impl FindPage {
             }
             let first = document.text_first + found.first_line as u32;
             let end = document.text_first + found.last_line as u32;
-            let last = end.max(first + MATCH_LINES - 1).min(last_line);
+            // Below the text stand links, which say nothing about a match in it.
+            let context_last = if first <= document.text_last { document.text_last } else { document.page.last_line() };
+            let last = end.max((first + MATCH_LINES - 1).min(context_last));
             if !matches.is_empty() {
                 page.end_line();
             }
@@ -84,12 +88,16 @@ impl FindPage {
     }
 }
 
-/// Of a pattern that is nowhere in `document`, the words that are, each with its first line.
+/// Of a pattern that is nowhere in `document`, those of its longest words that are, each with its first line.
 pub(crate) fn words_present<'p>(document: &DocumentPage, pattern: &'p str) -> Vec<(&'p str, u32)> {
     let folded = fold(document);
-    let words = pattern.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).take(WORDS_MAX);
+    let mut words: Vec<&str> = pattern.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+    words.retain(|word| word.len() >= WORD_BYTES_MIN || word.bytes().any(|b| b.is_ascii_digit()));
+    words.sort_unstable_by(|a, b| (b.len(), a).cmp(&(a.len(), b)));
+    words.dedup();
+    words.truncate(WORDS_MAX);
     let line_of = |word| folded.find(&Folded::pattern(word), 0).map(|found| (word, document.text_first + found.first_line as u32));
-    words.filter_map(line_of).collect()
+    words.into_iter().filter_map(line_of).collect()
 }
 
 fn fold(document: &DocumentPage) -> Folded {
@@ -121,11 +129,10 @@ mod tests {
     fn matches_have_headings_that_link_and_four_lines() {
         let found = FindPage::new(&document("zero\nneedle\ntwo\nneedle\nfour\nfive\nsix needle\nseven"), "NEEDLE").expect("found");
         assert_eq!(found.page.title(), "Find results for text: `NEEDLE` in `A title`");
-        let expected =
-            ["# 【0†match at L3】", "needle", "two", "needle", "four", "", "# 【1†match at L8】", "six needle", "seven", "", "Links:"];
+        let expected = ["# 【0†match at L3】", "needle", "two", "needle", "four", "", "# 【1†match at L8】", "six needle", "seven"];
         assert_eq!(lines(&found.page), expected);
         let lines: Vec<_> = found.matches.iter().map(|found| found.document_lines).collect();
-        assert_eq!(lines, [(3, 6), (8, 11)]);
+        assert_eq!(lines, [(3, 6), (8, 9)]);
     }
 
     #[test]
@@ -152,11 +159,14 @@ mod tests {
         let found = FindPage::new(&document("zero\nneedle\ntwo\nthree\nfour\nfive\nsix needle\nseven"), "needle").expect("found");
         assert_eq!(found.shown(0, 1).count(), 0);
         assert_eq!(found.shown(2, 4).collect::<Vec<_>>(), [((2, 4), (3, 4))]);
-        assert_eq!(found.shown(5, 99).collect::<Vec<_>>(), [((5, 6), (5, 6)), ((8, 12), (8, 11))]);
+        assert_eq!(found.shown(5, 99).collect::<Vec<_>>(), [((5, 6), (5, 6)), ((8, 10), (8, 9))]);
     }
 
     #[test]
     fn words_of_a_missing_phrase_are_looked_for() {
-        assert_eq!(words_present(&document("blue\nwhale"), "whale shark - blue"), [("whale", 3), ("blue", 2)]);
+        assert_eq!(
+            words_present(&document("blue\nthe whale of 84"), "the blue shark-whale whale, 84"),
+            [("whale", 3), ("blue", 2), ("84", 3)]
+        );
     }
 }

@@ -25,7 +25,11 @@ pub(super) fn read(call: &ToolCall, cut: bool) -> Action {
             action.repairs.extend(repairs);
         }
         Err(reason) => {
-            let advice = if cut { "the token limit cut it; write less before calling" } else { "give one JSON object, such as {\"query\": \"…\"}" };
+            let advice = if cut {
+                "the token limit cut it; write less before calling"
+            } else {
+                "give one JSON object, such as {\"query\": \"…\"}"
+            };
             action.unreadable = Some(format!("This call of `{tool}` was not carried out: {reason}. Call again: {advice}."));
         }
     }

@@ -22,7 +22,8 @@ fn read_text(text: &str) -> Reading {
 }
 
 fn native(calls: &[(&str, &str, &str)]) -> Completion {
-    let calls = calls.iter().map(|(id, name, arguments)| ToolCall { id: (*id).into(), name: (*name).into(), arguments: (*arguments).into() });
+    let calls =
+        calls.iter().map(|(id, name, arguments)| ToolCall { id: (*id).into(), name: (*name).into(), arguments: (*arguments).into() });
     Completion { calls: calls.collect(), finish_reason: FinishReason::ToolCalls, ..of_text("") }
 }
 
@@ -50,7 +51,10 @@ fn all_calls_of_a_turn_are_read_in_order() {
     assert_eq!(reading.text, "I look in two places.");
     assert!(reading.raw.is_some_and(|raw| raw.contains("<tool_call>")));
     assert_eq!(reading.problems, Vec::<String>::new());
-    assert_eq!(reading.actions.iter().map(|action| action.dialect.as_str()).collect::<Vec<_>>(), ["hermes", "hermes", "hermes", "function_tags"]);
+    assert_eq!(
+        reading.actions.iter().map(|action| action.dialect.as_str()).collect::<Vec<_>>(),
+        ["hermes", "hermes", "hermes", "function_tags"]
+    );
 }
 
 #[test]
@@ -95,7 +99,8 @@ fn a_missing_closing_tag_is_nothing_to_mend() {
 
 #[test]
 fn function_tags_within_call_tags_are_one_call() {
-    let reading = read_text("<tool_call>\n<function=open>\n<parameter=id>\nhttps://a.example/?x=1&y=<2>\n</parameter>\n</function>\n</tool_call>");
+    let reading =
+        read_text("<tool_call>\n<function=open>\n<parameter=id>\nhttps://a.example/?x=1&y=<2>\n</parameter>\n</function>\n</tool_call>");
     assert_eq!(calls(&reading), [("open", json!({"id": "https://a.example/?x=1&y=<2>"}))]);
     assert_eq!((reading.text.as_str(), reading.problems.len()), ("", 0));
     assert!(reading.actions[0].repairs.is_empty());
@@ -107,7 +112,10 @@ fn tags_within_a_string_belong_to_the_string() {
         "<tool_call>{\"name\": \"find\", \"arguments\": {\"pattern\": \"a </tool_call> or <think>\"}}</tool_call> and \
          <tool_call>{'name': 'find', 'arguments': {'pattern': '<tool_response>'}}</tool_call>",
     );
-    assert_eq!(calls(&reading), [("find", json!({"pattern": "a </tool_call> or <think>"})), ("find", json!({"pattern": "<tool_response>"}))]);
+    assert_eq!(
+        calls(&reading),
+        [("find", json!({"pattern": "a </tool_call> or <think>"})), ("find", json!({"pattern": "<tool_response>"}))]
+    );
     assert_eq!(reading.text, "and");
 }
 
@@ -117,7 +125,10 @@ fn a_call_that_cannot_be_read_is_told_with_the_right_form() {
     assert_eq!(reading.actions, []);
     assert_eq!(reading.text, "Now:");
     let [first, second] = reading.problems.as_slice() else { panic!("two problems: {:?}", reading.problems) };
-    assert!(first.contains("not valid JSON") && first.contains("search for the dam") && first.contains("<tool_call>\n{\"name\""), "{first}");
+    assert!(
+        first.contains("not valid JSON") && first.contains("search for the dam") && first.contains("<tool_call>\n{\"name\""),
+        "{first}"
+    );
     assert!(second.contains("no `name`"), "{second}");
 }
 
@@ -274,9 +285,23 @@ fn arguments_that_go_back_to_a_server_always_parse() {
 fn hostile_text_is_read_in_linear_time() {
     // Quadratic reading of any of these would take hours.
     for unit in [
-        "<tool_call>", "</tool_call>", "<tool_call>{\"a\":\"", "<tool_call>['", "<tool_call>[\"x", "<think>", "</think>", "<function=f>",
-        "<function=f><parameter=p>", "<parameter=p>", "<function=", "<tool_call>{\"name\":\"f\",\"arguments\":{\"q\":\"", "{\"name\":\"arguments\"", "\" ",
-        "<tool_call>{\"name\": \"f\"}", "[{", "<tool_call><function=f>",
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_call>{\"a\":\"",
+        "<tool_call>['",
+        "<tool_call>[\"x",
+        "<think>",
+        "</think>",
+        "<function=f>",
+        "<function=f><parameter=p>",
+        "<parameter=p>",
+        "<function=",
+        "<tool_call>{\"name\":\"f\",\"arguments\":{\"q\":\"",
+        "{\"name\":\"arguments\"",
+        "\" ",
+        "<tool_call>{\"name\": \"f\"}",
+        "[{",
+        "<tool_call><function=f>",
     ] {
         let text = unit.repeat(300_000 / unit.len());
         read_text(&text);
@@ -307,7 +332,12 @@ fn fragments() -> impl Strategy<Value = String> {
 }
 
 fn argument_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![fragments().prop_map(Value::from), any::<i64>().prop_map(Value::from), any::<bool>().prop_map(Value::from), Just(Value::Null)];
+    let leaf = prop_oneof![
+        fragments().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null)
+    ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -4,9 +4,9 @@ use model::Action;
 use model::settings::Dialect;
 
 use super::arguments::Call;
+use super::function_tags;
 use super::hermes::{self, Unread};
 use super::tags::{self, Kind, Tag};
-use super::function_tags;
 
 /// Most problems that are told one by one.
 const PROBLEMS_MAX: usize = 8;
@@ -155,7 +155,8 @@ impl<'a> Walk<'a> {
                 self.leave_call(open + 1 + within);
             }
             Err(reason) => {
-                let reason = if self.cut && self.tags.get(open + 1).is_none() { format!("the token limit cut it: {reason}") } else { reason };
+                let reason =
+                    if self.cut && self.tags.get(open + 1).is_none() { format!("the token limit cut it: {reason}") } else { reason };
                 self.found.problem(self.body(open, 0).to_owned(), reason);
                 self.leave_call(open + 1);
             }
@@ -205,7 +206,9 @@ impl<'a> Walk<'a> {
 pub(super) fn tell(problems: Vec<Problem>, dialect: Dialect) -> Vec<String> {
     let right_form = match dialect {
         Dialect::Openai => "Call tools natively, each with one JSON object as its arguments.",
-        Dialect::Hermes => "Write a call in this form:\n<tool_call>\n{\"name\": \"tool\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>",
+        Dialect::Hermes => {
+            "Write a call in this form:\n<tool_call>\n{\"name\": \"tool\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>"
+        }
     };
     let rest = problems.len().saturating_sub(PROBLEMS_MAX);
     let mut told: Vec<String> = problems

@@ -1,44 +1,19 @@
 //! What can go wrong with a call, and what that means for the job.
 //!
-//! Servers agree on status codes only roughly, so that a few messages are read too: every server words a context overflow in its own way. What
-//! a server says is passed on shortened and without the key; what it echoes of the prompt is not passed on at all.
+//! A trouble knows who has to act on it: this call by trying again, the worker by its kind, the user by its message. Messages never hold the key.
 
 use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode};
-use serde_json::Value;
 
 use super::retry_after;
+use super::said::{Said, shorten};
 use crate::{TeacherError, TeacherErrorKind};
 
 /// Largest answer that is read. The longest completions are a hundredth of it.
 const BODY_BYTES_MAX: usize = 32 << 20;
-/// How much of a server's message is passed on, in characters.
-const MESSAGE_CHARS_MAX: usize = 300;
-
-/// Words by which servers say that the conversation is too long: OpenAI, vLLM, SGLang, llama.cpp, Mistral, Gemini, Anthropic, in lower case.
-const OVERFLOW: [&str; 14] = [
-    "context_length_exceeded",
-    "exceed_context_size",
-    "maximum context length",
-    "model's context length",
-    "maximum model length",
-    "context window",
-    "context size",
-    "context limit",
-    "prompt is too long",
-    "input is too long",
-    "input token count",
-    "too many input tokens",
-    "reduce the length of the",
-    "longer than the maximum model len",
-];
-/// Codes of refusals that are the model's fault and not the request's: its next attempt may do better.
-const MODEL_FAULT: [&str; 2] = ["tool_use_failed", "json_validate_failed"];
-/// Codes that say that the account is empty. No request succeeds until somebody pays, so no job is to blame.
-const ACCOUNT_EMPTY: [&str; 2] = ["insufficient_quota", "insufficient_balance"];
 
 /// A failed call.
 #[derive(Debug)]
@@ -133,15 +108,6 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
     shorten(&words)
 }
 
-fn shorten(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = words.chars().take(MESSAGE_CHARS_MAX).collect();
-    if short.len() < words.len() {
-        short.push('…');
-    }
-    short
-}
-
 /// The body of a successful answer, else what the answer means.
 pub(super) async fn checked(mut response: Response) -> Result<Vec<u8>, Trouble> {
     let status = response.status();
@@ -163,87 +129,28 @@ pub(super) async fn checked(mut response: Response) -> Result<Vec<u8>, Trouble> 
     Err(Trouble { retry_after, ..of_status(status, &Said::from_body(&body)) })
 }
 
-/// What a server says is wrong.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    message: String,
-    /// Type and code, as far as there are.
-    codes: Vec<String>,
-}
-
-impl Said {
-    /// Out of any of the shapes in use: `{error: {message, type, code}}`, `{error: "…"}`, `{object: "error", message}`, `{detail}`, plain text.
-    fn from_body(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Self::from_value(&value),
-            // An HTML page of a gateway says nothing that its status does not.
-            Err(_) if body.trim_ascii_start().starts_with(b"<") => Self::default(),
-            Err(_) => Self { message: shorten(&String::from_utf8_lossy(body.get(..4096).unwrap_or(body))), codes: Vec::new() },
-        }
-    }
-
-    pub(super) fn from_value(value: &Value) -> Self {
-        let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        let message = match (inner, inner.get("message").or_else(|| inner.get("detail")).or_else(|| inner.get("msg"))) {
-            (Value::String(text), _) | (_, Some(Value::String(text))) => shorten(text),
-            // Validation errors of FastAPI: where and what, but not the input that they echo.
-            (_, Some(Value::Array(list))) => shorten(&list.iter().take(4).map(detail).collect::<Vec<_>>().join("; ")),
-            _ => String::new(),
-        };
-        let codes = ["type", "code", "status"].iter().filter_map(|key| match inner.get(*key) {
-            Some(Value::String(text)) => Some(shorten(text)),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        });
-        Self { message, codes: codes.collect() }
-    }
-
-    fn has_code(&self, codes: &[&str]) -> bool {
-        self.codes.iter().any(|code| codes.contains(&code.as_str()))
-    }
-
-    fn means_overflow(&self) -> bool {
-        let message = self.message.to_lowercase();
-        OVERFLOW.iter().any(|words| message.contains(words) || self.has_code(&[words]))
-            || self.has_code(&["context_length_exceeded", "exceed_context_size_error", "string_above_max_length"])
-    }
-
-    /// What is passed on.
-    fn words(&self) -> String {
-        match (self.message.is_empty(), self.codes.is_empty()) {
-            (true, true) => "no reason given".to_owned(),
-            (true, false) => self.codes.join(", "),
-            (false, true) => self.message.clone(),
-            (false, false) => format!("{} ({})", self.message, self.codes.join(", ")),
-        }
-    }
-}
-
-fn detail(entry: &Value) -> String {
-    let place = entry.get("loc").and_then(Value::as_array).map(|loc| loc.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
-    format!("{}: {}", place.unwrap_or_default(), entry.get("msg").and_then(Value::as_str).unwrap_or_default())
-}
-
 /// What an error answer means. `status` is the answer's, or what a body of status 200 gives as its error's code.
 pub(super) fn of_status(status: StatusCode, said: &Said) -> Trouble {
     let words = said.words();
     if said.means_overflow() || status == StatusCode::PAYLOAD_TOO_LARGE {
         return Trouble::new(TeacherErrorKind::ContextOverflow, format!("complete: the conversation is too long for the server: {words}"));
     }
-    if said.has_code(&MODEL_FAULT) {
+    if said.blames_model() {
         return Trouble::new(TeacherErrorKind::Transient, format!("complete: the server could not use what the model wrote: {words}"));
     }
-    if said.has_code(&ACCOUNT_EMPTY) || status == StatusCode::PAYMENT_REQUIRED {
+    if said.means_account_empty() || status == StatusCode::PAYMENT_REQUIRED {
         return Trouble::outage(format!("complete: the provider's account is empty ({status}): {words}"));
     }
     match status.as_u16() {
         // What a server says about a key may show a part of the key.
-        401 | 403 => Trouble::permanent(format!("complete: the server refuses the API key ({status}); check the variable that `api_key_env` names")),
+        401 | 403 => {
+            Trouble::permanent(format!("complete: the server refuses the API key ({status}); check the variable that `api_key_env` names"))
+        }
         404 => Trouble::permanent(format!("complete: {words} (404); check `model`, and that the endpoint ends in /v1")),
         408 | 409 | 425 | 429 => Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}")),
         500.. => Trouble { doubts_server: true, ..Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}")) },
         _ => Trouble {
-            refuses_reasoning: said.message.contains("reasoning"),
+            refuses_reasoning: said.speaks_of_reasoning(),
             ..Trouble::permanent(format!(
                 "complete: the server refuses the request ({status}): {words}; `extra` adds, replaces or, with false, removes fields of it"
             ))
@@ -262,11 +169,26 @@ mod tests {
     #[test]
     fn every_server_s_way_to_say_too_long_is_understood() {
         for (status, body) in [
-            (400, r#"{"error":{"message":"This model's maximum context length is 8192 tokens.","type":"invalid_request_error","code":"context_length_exceeded"}}"#),
-            (400, r#"{"object":"error","message":"This model's maximum context length is 9 tokens. However, you requested 12","type":"BadRequestError","code":400}"#),
-            (400, r#"{"error":{"message":"However, the model's context length is only 9 tokens","type":"BadRequestError","param":"input_text","code":400}}"#),
-            (400, r#"{"object":"error","message":"The input (61 tokens) is longer than the model's context length (40 tokens).","code":400}"#),
-            (400, r#"{"error":{"code":400,"message":"request (43 tokens) exceeds the available context size (40 tokens)","type":"exceed_context_size_error"}}"#),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens.","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
+            ),
+            (
+                400,
+                r#"{"object":"error","message":"This model's maximum context length is 9 tokens. However, you requested 12","type":"BadRequestError","code":400}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"However, the model's context length is only 9 tokens","type":"BadRequestError","param":"input_text","code":400}}"#,
+            ),
+            (
+                400,
+                r#"{"object":"error","message":"The input (61 tokens) is longer than the model's context length (40 tokens).","code":400}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"request (43 tokens) exceeds the available context size (40 tokens)","type":"exceed_context_size_error"}}"#,
+            ),
             (500, r#"{"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}"#),
             (400, r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 21 tokens > 20 maximum"}}"#),
             (413, "<html>Request Entity Too Large</html>"),
@@ -285,12 +207,5 @@ mod tests {
         }
         assert_eq!(kind(429, r#"{"error":{"code":"insufficient_quota"}}"#), TeacherErrorKind::Outage);
         assert_eq!(kind(400, r#"{"error":{"code":"tool_use_failed","message":"m"}}"#), TeacherErrorKind::Transient);
-    }
-
-    #[test]
-    fn validation_errors_are_told_without_the_prompt_they_echo() {
-        let body = r#"{"detail":[{"loc":["body","messages",0],"msg":"field required","input":"the whole secret prompt"}]}"#;
-        let message = of_status(StatusCode::UNPROCESSABLE_ENTITY, &Said::from_body(body.as_bytes())).message;
-        assert!(message.contains("field required") && !message.contains("secret prompt"), "{message}");
     }
 }

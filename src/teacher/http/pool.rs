@@ -46,7 +46,7 @@ impl Pool {
     /// All endpoints in the order in which try number `number` of `job` asks them: its own first, one further with each try, those that are
     /// down last.
     pub(super) fn order(&self, job: &JobId, number: u32) -> Vec<&Endpoint> {
-        let own = Digest::of(job.as_str().as_bytes()).as_str().bytes().take(16).fold(0u64, |sum, digit| sum.wrapping_mul(31).wrapping_add(digit.into()));
+        let own = u64::from_str_radix(Digest::of(job.as_str().as_bytes()).short(), 16).unwrap_or(0);
         let count = self.endpoints.len();
         let start = usize::try_from((own.wrapping_add(number.into())) % count as u64).unwrap_or(0);
         let mut order: Vec<&Endpoint> = self.endpoints.iter().cycle().skip(start).take(count).collect();

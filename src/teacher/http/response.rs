@@ -4,7 +4,8 @@ use model::{Completion, Digest, FinishReason, ToolCall, Usage};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::error::{self, Said, Trouble};
+use super::error::{self, Trouble};
+use super::said::Said;
 use crate::Request;
 
 /// The completion in `body`, which answers `request`.
@@ -12,7 +13,8 @@ pub(super) fn completion(body: &[u8], request: &Request) -> Result<Completion, T
     let value: Value = serde_json::from_slice(body).map_err(|_| Trouble::no_completion(not_json(body)))?;
     let choice = value.get("choices").and_then(|choices| choices.get(0));
     // Gateways report a provider's error under status 200, at the top or within the choice.
-    if let Some(error) = [Some(&value), choice].into_iter().flatten().find(|place| place.get("error").is_some_and(|error| !error.is_null())) {
+    if let Some(error) = [Some(&value), choice].into_iter().flatten().find(|place| place.get("error").is_some_and(|error| !error.is_null()))
+    {
         return Err(of_embedded(error));
     }
     if value.get("object").and_then(Value::as_str) == Some("error") {
@@ -27,7 +29,8 @@ pub(super) fn completion(body: &[u8], request: &Request) -> Result<Completion, T
     let mut parts = Parts::default();
     parts.read(message.get("content"));
     let given = ["reasoning_content", "reasoning"].iter().find_map(|key| message.get(*key).and_then(Value::as_str));
-    let reasoning = given.map(str::to_owned).filter(|text| !text.is_empty()).or_else(|| (!parts.reasoning.is_empty()).then_some(parts.reasoning));
+    let reasoning =
+        given.map(str::to_owned).filter(|text| !text.is_empty()).or_else(|| (!parts.reasoning.is_empty()).then_some(parts.reasoning));
     let refusal = message.get("refusal").and_then(Value::as_str).filter(|text| !text.is_empty() && parts.text.is_empty());
     Ok(Completion {
         text: refusal.map_or(parts.text, str::to_owned),

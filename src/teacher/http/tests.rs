@@ -133,7 +133,8 @@ async fn a_request_is_what_an_openai_server_expects() {
         Message::text(Role::User, "two"),
     ];
     let tool = ToolDefinition { name: "search".into(), description: "Finds.".into(), parameters: json!({"type": "object"}) };
-    let completion = teacher(&[server.endpoint()], json!({"min_p": 0.1})).complete(&request(messages, vec![tool])).await.expect("an answer");
+    let completion =
+        teacher(&[server.endpoint()], json!({"min_p": 0.1})).complete(&request(messages, vec![tool])).await.expect("an answer");
     assert_eq!((completion.text.as_str(), completion.finish_reason, completion.usage.calls), ("yes", FinishReason::Stop, 1));
 
     let seen = &server.seen()[0];
@@ -224,7 +225,9 @@ async fn a_passing_trouble_is_tried_again_and_numbered() {
 
 #[tokio::test]
 async fn tries_are_bounded_and_what_remains_is_transient_while_the_server_lives() {
-    for body in [answer(500, "broken"), answer(200, ""), answer(200, "{\"choices\": [{"), answer(200, "<html>sign in</html>"), answer(200, "{}")] {
+    for body in
+        [answer(500, "broken"), answer(200, ""), answer(200, "{\"choices\": [{"), answer(200, "<html>sign in</html>"), answer(200, "{}")]
+    {
         let server = Server::start([body.clone()]).await;
         let error = fails(&teacher(&[server.endpoint()], json!({}))).await;
         assert_eq!((error.kind, server.seen().len()), (TeacherErrorKind::Transient, 3), "{body:?}: {}", error.message);
@@ -246,7 +249,10 @@ async fn an_error_under_status_200_is_an_error() {
     for (body, kind) in [
         (embedded(json!({"code": 429, "message": "upstream is busy"})), TeacherErrorKind::Transient),
         (embedded(json!({"code": 400, "message": "no such thing"})), TeacherErrorKind::Permanent),
-        (answer(200, json!({"object": "error", "message": "maximum context length is 10 tokens", "code": 40303})), TeacherErrorKind::ContextOverflow),
+        (
+            answer(200, json!({"object": "error", "message": "maximum context length is 10 tokens", "code": 40303})),
+            TeacherErrorKind::ContextOverflow,
+        ),
         (answer(200, json!({"choices": [{"finish_reason": "abort", "message": {"content": "ha"}}]})), TeacherErrorKind::Transient),
     ] {
         let server = Server::start([body.clone()]).await;

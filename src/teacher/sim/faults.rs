@@ -39,8 +39,9 @@ impl Fate {
 /// A number from 0 up to, not including, 1 that depends on the arguments alone.
 fn share(seed: u64, request: &Digest, number: u64, purpose: &str) -> f64 {
     let hash = Digest::of_parts([&seed.to_le_bytes(), request.as_str().as_bytes(), &number.to_le_bytes(), purpose.as_bytes()]);
-    let digits = hash.as_str().get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
-    digits as f64 / (1u64 << 48) as f64
+    // A float holds 53 bits; the digest's short form has 64.
+    let drawn = u64::from_str_radix(hash.short(), 16).unwrap_or(0) >> 11;
+    drawn as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -48,7 +49,13 @@ mod tests {
     use super::*;
 
     fn settings() -> SimSettings {
-        SimSettings { rate_429: 0.2, rate_500: 0.1, latency_mean: Duration::from_millis(100), latency_jitter: 0.5, ..SimSettings::default() }
+        SimSettings {
+            rate_429: 0.2,
+            rate_500: 0.1,
+            latency_mean: Duration::from_millis(100),
+            latency_jitter: 0.5,
+            ..SimSettings::default()
+        }
     }
 
     #[test]

@@ -24,8 +24,7 @@ impl Teacher for Parrot {
         self.heard.lock().expect("no panic under the lock").push(request.messages.to_vec());
         let last = request.messages.last().map_or("", |message| message.text.as_str());
         let text = if last.contains("<tool_response>") {
-            let seen = last.trim_start_matches("<tool_response>").trim_end_matches("</tool_response>");
-            format!("<think>done</think>Seen: {seen}")
+            format!("<think>done</think>Seen: {}", last.replace("tool_response>", "page>"))
         } else {
             let arguments = Map::from_iter([("query".to_owned(), json!(last))]);
             format!("<think>hm</think>{}\n{}", dialect::write("search", &arguments), dialect::write("find", &arguments))
@@ -156,7 +155,10 @@ async fn malformed_requests_are_refused_with_what_is_wrong() {
         ("messages[0]: unknown role", json!({"model": "m", "messages": [{"role": "oracle", "content": "q"}]})),
         ("messages[0]: `content`", json!({"model": "m", "messages": [{"role": "user", "content": 4}]})),
         ("`tool_call_id`", json!({"model": "m", "messages": [{"role": "tool", "content": "q"}]})),
-        ("function.arguments", json!({"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}]})),
+        (
+            "function.arguments",
+            json!({"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}]}),
+        ),
         ("`tools`", json!({"model": "m", "messages": user, "tools": [{"name": "f"}]})),
         ("`temperature`", json!({"model": "m", "messages": user, "temperature": "hot"})),
         ("`max_tokens`", json!({"model": "m", "messages": user, "max_tokens": 0})),

@@ -106,7 +106,8 @@ fn read_message(written: &Value, messages: &mut Vec<Message>) -> Result<(), Stri
         Some("system" | "developer") => messages.push(Message::text(Role::System, text)),
         Some("user") => push_user(&text, messages),
         Some("assistant") => {
-            let calls = written.get("tool_calls").and_then(Value::as_array).into_iter().flatten().map(read_call).collect::<Result<_, _>>()?;
+            let calls =
+                written.get("tool_calls").and_then(Value::as_array).into_iter().flatten().map(read_call).collect::<Result<_, _>>()?;
             let completion =
                 Completion { text, reasoning: None, calls, finish_reason: FinishReason::Stop, usage: Usage::default(), model: None };
             messages.push(dialect::assistant_message(Dialect::Hermes, &completion));

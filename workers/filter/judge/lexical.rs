@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_part_of_a_word_or_of_a_date_is_not_the_reference() {
         assert!(!compare(&["Art"], "It was built by an Artist.").is_correct());
-        assert!(!compare(&["12 May 1170"], "It was built on 14 May 1170.").is_correct());
+        assert!(!compare(&["12 March 1170"], "It was built on 14 March 1170.").is_correct());
         assert!(!compare(&["李时珍"], "这座磨坊由李先生所建。").is_correct());
     }
 

@@ -79,7 +79,7 @@ fn ends_in_abbreviation(piece: &str) -> bool {
 /// Words that carry no content: they do not count when a long reference is compared.
 pub(super) fn is_stop_word(token: &Token) -> bool {
     const STOP_WORDS: &str = "about after all also and any are as at be because been before being between both but by can could did do does \
-        during each for from had has have he her his how i if in into is it its may more most not of on or other our she should so some such \
+        during each for from had has have he her his how i if in into is it its more most not of on or other our she should so some such \
         than that their them then there these they this those to was we were what when where which while who whose why will with would you your";
     STOP_WORDS.split_whitespace().any(|word| word == token.text)
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fmt, fs, io};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -15,6 +16,11 @@ use crate::ledger::LedgerError;
 const CACHE_BYTES: u64 = 8 << 20;
 /// What writes may keep in memory before they go into a table, per space.
 const BUFFER_BYTES: u64 = 4 << 20;
+/// What writes may keep in memory in all spaces together before the next one waits.
+const UNWRITTEN_BYTES_MAX: u64 = 6 * BUFFER_BYTES;
+/// Longest that a write waits for room; a disk slower than that is better left to the database's own brakes.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
+const ROOM_CHECK: Duration = Duration::from_millis(1);
 /// Smallest bound on write-ahead logs that the database takes.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 const DATABASE: &str = "db";
@@ -60,7 +66,7 @@ impl Store {
     }
 
     fn open_at(place: &Path) -> fjall::Result<Self> {
-        let database = Database::builder(place).cache_size(CACHE_BYTES).max_journaling_size(LOG_BYTES_MAX).worker_threads(1).open()?;
+        let database = Database::builder(place).cache_size(CACHE_BYTES).max_journaling_size(LOG_BYTES_MAX).worker_threads(2).open()?;
         let space = |name| database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(BUFFER_BYTES));
         let spaces = [space("work")?, space("journals")?, space("terminals")?, space("meta")?];
         Ok(Self { database, spaces, staged: BTreeMap::new() })
@@ -118,6 +124,7 @@ impl Store {
         if self.staged.is_empty() {
             return Ok(());
         }
+        self.wait_for_room();
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
         for ((space, key), value) in std::mem::take(&mut self.staged) {
             let space = &self.spaces[space as usize];
@@ -127,6 +134,14 @@ impl Store {
             }
         }
         batch.commit().map_err(|error| LedgerError::Unreachable { reason: format!("write to it: {error}") })
+    }
+
+    /// The database halts writers by itself only when whole buffers queue up, and lets the one in use grow meanwhile.
+    fn wait_for_room(&self) {
+        let start = Instant::now();
+        while self.database.write_buffer_size() > UNWRITTEN_BYTES_MAX && start.elapsed() < ROOM_WAIT_MAX {
+            std::thread::sleep(ROOM_CHECK);
+        }
     }
 
     fn space(&self, space: Space) -> &Keyspace {
