@@ -1,6 +1,12 @@
-//! The one test binary: contract suites per port, hostile bytes, schemas; pipeline and faults beside them.
+//! The suites that need more than one room: contracts of the ports, the wire, the pipeline, faults, real HTTP.
+//!
+//! One target, so that there is one link. The program under test is a process of its own wherever it is killed.
 
 mod contract;
+mod faults;
 mod hostile;
+mod house;
+mod http;
+mod pipeline;
 mod sample;
 mod schemas;

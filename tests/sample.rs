@@ -151,13 +151,23 @@ pub(crate) fn candidate_message() -> CandidateMessage {
 }
 
 pub(crate) fn index() -> ShardIndex {
-    let file = model::RowFile { path: "shards/rejected/part-00002-0011223344556677.jsonl.zst".into(), digest: Digest::of(b"file"), rows: 1, bytes: 900 };
+    let file = model::RowFile {
+        path: "shards/rejected/part-00002-0011223344556677.jsonl.zst".into(),
+        digest: Digest::of(b"file"),
+        rows: 1,
+        bytes: 900,
+    };
     ShardIndex {
         schema_version: 1,
         uid: uid(),
         grade: Digest::of(b"grade"),
         shard: job().place.shard,
-        ranks: vec![model::RankStatus { rank: job().place.rank, job: job().id, status: model::Terminal::Rejected, row: Some(row().content_digest) }],
+        ranks: vec![model::RankStatus {
+            rank: job().place.rank,
+            job: job().id,
+            status: model::Terminal::Rejected,
+            row: Some(row().content_digest),
+        }],
         accepted: None,
         rejected: Some(file),
         counts: model::Counts { accepted: 0, rejected: 1, failed: 0 },
@@ -181,7 +191,13 @@ pub(crate) fn manifest() -> Manifest {
         outstanding_jobs: vec![JobId::of(&uid(), "q-2", 0)],
         selection: model::Selection::All,
         sums: index.sums.clone(),
-        shards: vec![model::ManifestShard { shard: index.shard, index: Digest::of(b"index"), accepted: None, rejected: index.rejected, counts: index.counts }],
+        shards: vec![model::ManifestShard {
+            shard: index.shard,
+            index: Digest::of(b"index"),
+            accepted: None,
+            rejected: index.rejected,
+            counts: index.counts,
+        }],
     }
 }
 

@@ -6,7 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Campaign, CandidateMessage, Control, Ended, JobMessage, JournalEntry, Manifest, Row, Seed, ShardIndex, Trajectory, VerdictObject};
+use model::{
+    Campaign, CandidateMessage, Control, Ended, JobMessage, JournalEntry, Manifest, Row, Seed, ShardIndex, Trajectory, VerdictObject,
+};
 use schemars::{JsonSchema, schema_for};
 
 use crate::sample;
@@ -60,7 +62,8 @@ fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 #[test]
 fn what_was_written_once_decodes_for_ever() {
-    let of_json = |name: &str, value: serde_json::Value| serde_json::from_slice::<serde_json::Value>(&example(name, || json(&value))).expect("JSON");
+    let of_json =
+        |name: &str, value: serde_json::Value| serde_json::from_slice::<serde_json::Value>(&example(name, || json(&value))).expect("JSON");
     macro_rules! json_example {
         ($name:literal, $type:ty, $fresh:expr) => {{
             let kept = of_json($name, serde_json::to_value($fresh).expect("JSON"));
@@ -81,7 +84,8 @@ fn what_was_written_once_decodes_for_ever() {
     assert_eq!(model::wire::decode_object::<VerdictObject>("a verdict", &bytes).expect("decoded"), sample::verdict_object());
     let bytes = example("job-message-1.mp", || model::wire::encode_message("a job", &sample::job_message()).expect("encoded"));
     assert_eq!(model::wire::decode_message::<JobMessage>("a job", &bytes).expect("decoded"), sample::job_message());
-    let bytes = example("candidate-message-1.mp", || model::wire::encode_message("a candidate", &sample::candidate_message()).expect("encoded"));
+    let bytes =
+        example("candidate-message-1.mp", || model::wire::encode_message("a candidate", &sample::candidate_message()).expect("encoded"));
     assert_eq!(model::wire::decode_message::<CandidateMessage>("a candidate", &bytes).expect("decoded"), sample::candidate_message());
     let bytes = example("journal-1.mp.zst", || model::wire::encode_object("a journal", &sample::journal()).expect("encoded"));
     assert_eq!(model::wire::decode_object::<Vec<JournalEntry>>("a journal", &bytes).expect("decoded"), sample::journal());

@@ -123,7 +123,14 @@ fn files_and_types_have_names_that_mean_something() {
 #[test]
 fn exceptions_carry_their_reason_and_nothing_is_unfinished() {
     // Spelt apart, so that this file does not find itself.
-    let banned = [concat!("#[", "allow("), concat!("#[", "ignore"), concat!("todo", "!("), concat!("unimple", "mented!("), concat!("dbg", "!("), concat!("FIX", "ME")];
+    let banned = [
+        concat!("#[", "allow("),
+        concat!("#[", "ignore"),
+        concat!("todo", "!("),
+        concat!("unimple", "mented!("),
+        concat!("dbg", "!("),
+        concat!("FIX", "ME"),
+    ];
     for (name, text) in files() {
         for word in banned {
             assert!(!text.contains(word), "{name} has `{word}`");
@@ -156,7 +163,10 @@ fn traits_are_the_five_ports_and_no_more() {
         for line in text.lines() {
             let Some((_, rest)) = line.split_once("pub trait ") else { continue };
             let declared: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
-            assert!(ports.contains(declared.as_str()), "{name}: the trait {declared} is a sixth; design.md section 3 asks for an argument first");
+            assert!(
+                ports.contains(declared.as_str()),
+                "{name}: the trait {declared} is a sixth; design.md section 3 asks for an argument first"
+            );
         }
     }
 }

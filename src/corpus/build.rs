@@ -4,34 +4,21 @@
 //! order of files or lines. Nothing is dropped without a word: unusable lines are in `rejected.jsonl`, duplicates in `duplicates.jsonl`,
 //! their numbers in the manifest.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use crate::census::{Census, Decided, Fate};
-use crate::document::Ordinal;
+use crate::aside::{DUPLICATES_FILE, Duplicate, JsonLines, Rejected};
+use crate::census::{Decided, Fate};
 use crate::error::CorpusError;
 use crate::indexer::{INDEX_FOLDER, Indexer, Layout};
 use crate::lanes::for_each_batch;
-use crate::line::{Line, Marks};
-use crate::manifest::{Counts, FORMAT_VERSION, MANIFEST_FILE, Manifest, TextStatistics, digest_files};
+use crate::line::Line;
+use crate::manifest::{FORMAT_VERSION, MANIFEST_FILE, Manifest, TextStatistics, digest_files};
 use crate::schema::IndexSettings;
-use crate::source::{Batch, LINE_BYTES_MAX, SourceFile};
+use crate::source::{Batch, SourceFile};
 use crate::stored;
+use crate::survey::survey;
 use crate::workshop::Workshop;
-
-/// Unusable lines, one JSON object each.
-pub const REJECTED_FILE: &str = "rejected.jsonl";
-/// Dropped duplicates, one JSON object each.
-pub const DUPLICATES_FILE: &str = "duplicates.jsonl";
-/// Characters kept of an unusable line.
-const RAW_CHARS_MAX: usize = 2_000;
-/// Unusable lines shown in the report; the others are in the file.
-const REJECTED_SHOWN: usize = 20;
-/// Line numbers and ordinals have 32 bits.
-const LINES_MAX: u64 = u32::MAX as u64;
 
 /// What to build a corpus from.
 #[derive(Clone, Debug)]
@@ -53,30 +40,6 @@ pub struct BuildReport {
     pub manifest: Manifest,
     /// The first unusable lines.
     pub rejected: Vec<Rejected>,
-}
-
-/// An unusable line, as it is written to `rejected.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rejected {
-    /// The source, as it was named.
-    pub file: String,
-    /// Counted from 1.
-    pub line: u64,
-    /// Why.
-    pub reason: String,
-    /// The line's beginning.
-    pub raw: String,
-}
-
-/// A dropped duplicate, as it is written to `duplicates.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Duplicate {
-    file: String,
-    line: u64,
-    url: String,
-    /// `url` or `text`: what it has in common with the kept document.
-    same: &'static str,
-    kept: Ordinal,
 }
 
 /// How far a build is.
@@ -114,7 +77,7 @@ pub(crate) fn build_as(options: &BuildOptions, layout: Layout, progress: &mut dy
     let bytes_total = size_of_sources(options)?;
     let workshop = Workshop::open(&options.target)?;
     let mut at = Progress { phase: Phase::Reading, bytes_read: 0, bytes_total, lines: 0, rejected: 0 };
-    let first = read(options, workshop.directory(), &mut at, progress)?;
+    let first = survey(options, workshop.directory(), &mut at, progress)?;
     let mut counts = first.counts;
     let decided = first.census.decide();
     counts.kept = u64::from(decided.kept);
@@ -170,78 +133,6 @@ fn size_of_sources(options: &BuildOptions) -> Result<u64, CorpusError> {
 
 fn changed(path: &Path) -> CorpusError {
     CorpusError::Build(format!("source {} changed while it was read", path.display()))
-}
-
-/// What the first reading found.
-struct FirstReading {
-    census: Census,
-    counts: Counts,
-    rejected: Vec<Rejected>,
-    sources: Vec<SourceFile>,
-}
-
-/// What the first reading needs of a line.
-enum Seen {
-    Blank,
-    Document { marks: Marks, text_bytes: usize, url_bytes: usize },
-    Bad(Rejected),
-}
-
-fn read(
-    options: &BuildOptions,
-    directory: &Path,
-    at: &mut Progress,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<FirstReading, CorpusError> {
-    let mut aside = JsonLines::create(&directory.join(REJECTED_FILE))?;
-    let (mut census, mut counts, mut rejected) = (Census::default(), Counts::default(), Vec::new());
-    let work = |batch: &Batch| Ok(batch.lines().enumerate().map(|(offset, line)| see(batch, offset, line)).collect::<Vec<_>>());
-    let sources = for_each_batch(&options.sources, options.threads.max(1), &work, |_, lines, bytes_read| {
-        counts.lines += lines.len() as u64;
-        if counts.lines > LINES_MAX {
-            return Err(CorpusError::Build(format!("more than {LINES_MAX} lines; split the sources")));
-        }
-        for line in lines {
-            match line {
-                Seen::Document { marks, text_bytes, url_bytes } => {
-                    census.count(marks, text_bytes, url_bytes);
-                    continue;
-                }
-                Seen::Blank => counts.blank += 1,
-                Seen::Bad(bad) if options.strict => {
-                    return Err(CorpusError::BadLine { path: bad.file.into(), line: bad.line, reason: bad.reason });
-                }
-                Seen::Bad(bad) => {
-                    aside.push(&bad)?;
-                    counts.rejected += 1;
-                    if rejected.len() < REJECTED_SHOWN {
-                        rejected.push(bad);
-                    }
-                }
-            }
-            census.skip();
-        }
-        *at = Progress { bytes_read, lines: counts.lines, rejected: counts.rejected, ..*at };
-        progress(*at);
-        Ok(())
-    })?;
-    aside.finish()?;
-    Ok(FirstReading { census, counts, rejected, sources })
-}
-
-fn see(batch: &Batch, offset: usize, line: Result<&[u8], &[u8]>) -> Seen {
-    let bad = |reason: String, raw: &[u8]| {
-        let raw = String::from_utf8_lossy(raw).chars().take(RAW_CHARS_MAX).collect();
-        Seen::Bad(Rejected { file: batch.path.display().to_string(), line: batch.line_first + offset as u64, reason, raw })
-    };
-    match line {
-        Err(beginning) => bad(format!("line is longer than {LINE_BYTES_MAX} bytes"), beginning),
-        Ok(bytes) if bytes.trim_ascii().is_empty() => Seen::Blank,
-        Ok(bytes) => match Line::parse(bytes) {
-            Ok(line) => Seen::Document { marks: line.marks(), text_bytes: line.text.len(), url_bytes: line.url.len() },
-            Err(reason) => bad(reason, bytes),
-        },
-    }
 }
 
 /// What the second reading came to.
@@ -316,31 +207,11 @@ fn index_batch(batch: &Batch, decided: &Decided, indexer: &Indexer) -> Result<In
     Ok(indexed)
 }
 
-/// A file of JSON lines being written.
-struct JsonLines {
-    path: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl JsonLines {
-    fn create(path: &Path) -> Result<Self, CorpusError> {
-        let file = File::create(path).map_err(CorpusError::io("create", path))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
-    }
-
-    fn push(&mut self, row: &impl Serialize) -> Result<(), CorpusError> {
-        let written = serde_json::to_writer(&mut self.file, row).map_err(std::io::Error::from);
-        written.and_then(|()| self.file.write_all(b"\n")).map_err(CorpusError::io("write", &self.path))
-    }
-
-    fn finish(mut self) -> Result<(), CorpusError> {
-        self.file.flush().map_err(CorpusError::io("write", &self.path))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aside::REJECTED_FILE;
+    use crate::manifest::Counts;
     use crate::snapshot::Corpus;
     use crate::testing::{Source, line};
 

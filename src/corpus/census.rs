@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn ordinals_are_ranks_by_the_digest_of_the_url() {
+        let lines: Vec<_> = (0..20).map(|n| (format!("u{n}"), format!("text {n}"))).collect();
+        let decided = decide(&lines.iter().map(|(url, text)| (url.as_str(), text.as_str())).collect::<Vec<_>>());
+        let mut ranked: Vec<_> = lines.iter().map(|(url, _)| url_mark(url)).collect();
+        ranked.sort();
+        for ((url, _), fate) in lines.iter().zip(&decided.fates) {
+            assert_eq!(*fate, Fate::Kept(Ordinal(ranked.iter().position(|mark| *mark == url_mark(url)).expect("ranked") as u32)));
+        }
+    }
+
+    #[test]
     fn a_beaten_line_leads_where_its_winner_leads() {
         // The winner of `long` has the text of `u`, so both its lines lead to `u`.
         let decided = decide(&[("long", "x"), ("long", "same text"), ("u", "same text")]);

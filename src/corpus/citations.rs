@@ -69,7 +69,9 @@ mod tests {
 
     const LIGHT: &str = "https://harbour.example/lights/skarholm";
 
-    fn followed(browser: &TestBrowser, answer: &str) -> Vec<(Option<String>, Option<(u32, u32)>, Attribution)> {
+    type Followed = (Option<String>, Option<(u32, u32)>, Attribution);
+
+    fn followed(browser: &TestBrowser, answer: &str) -> Vec<Followed> {
         browser.cite(answer).into_iter().map(|citation| (citation.url, citation.lines, citation.attribution)).collect()
     }
 

@@ -5,6 +5,7 @@
 //! Everything here blocks: callers on an async runtime use its blocking threads. The room knows no jobs.
 
 mod arguments;
+mod aside;
 mod browser;
 mod build;
 mod canonical;
@@ -27,6 +28,7 @@ mod snapshot;
 mod snippet;
 mod source;
 mod stored;
+mod survey;
 mod terms;
 #[cfg(test)]
 mod testing;
@@ -35,8 +37,9 @@ mod tools;
 mod verify;
 mod workshop;
 
+pub use aside::{DUPLICATES_FILE, REJECTED_FILE, Rejected};
 pub use browser::{Browser, CORPUS_FAULT, ShownPage, ShownPart, ToolLimits};
-pub use build::{BuildOptions, BuildReport, DUPLICATES_FILE, Phase, Progress, REJECTED_FILE, Rejected, build};
+pub use build::{BuildOptions, BuildReport, Phase, Progress, build};
 pub use canonical::{NotCanonical, URL_BYTES_MAX, canonical_url, without_fragment};
 pub use citations::resolve_citations;
 pub use document::{Document, Link, Ordinal};

@@ -1,7 +1,8 @@
 //! The directory a snapshot is built in: a sibling of the target that becomes the target by one rename, when it is whole.
 //!
-//! What an interrupted build leaves has another name, so it never opens as a corpus; the next build of the same target clears it away. Two
-//! builds of one target at a time are told apart by a lock that dies with its process.
+//! What an interrupted build leaves has another name and no manifest, so it never opens as a corpus; a build that fails clears it away, and
+//! of one that was killed the next build of the same target does. Two builds of one target are told apart by a lock that dies with its
+//! process.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -15,6 +16,7 @@ const LOCK_FILE: &str = ".building";
 pub(crate) struct Workshop {
     directory: PathBuf,
     target: PathBuf,
+    is_published: bool,
     _lock: File,
 }
 
@@ -38,7 +40,7 @@ impl Workshop {
             }
             Err(TryLockError::Error(error)) => return Err(CorpusError::io("lock", &lock_path)(error)),
         }
-        let workshop = Self { directory, target: target.to_owned(), _lock: lock };
+        let workshop = Self { directory, target: target.to_owned(), is_published: false, _lock: lock };
         workshop.clear()?;
         Ok(workshop)
     }
@@ -68,11 +70,24 @@ impl Workshop {
     }
 
     /// Makes the snapshot durable, then gives it its name.
-    pub(crate) fn publish(self) -> Result<(), CorpusError> {
+    pub(crate) fn publish(mut self) -> Result<(), CorpusError> {
         sync(&self.directory).map_err(CorpusError::io("sync", &self.directory))?;
         fs::rename(&self.directory, &self.target).map_err(CorpusError::io("rename to", &self.target))?;
+        self.is_published = true;
         let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(parent).and_then(|parent| parent.sync_all()).map_err(CorpusError::io("sync", parent))
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        if self.is_published {
+            return;
+        }
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            // The build has failed already, with a reason of its own; the next one clears this too.
+            tracing::warn!(%error, directory = %self.directory.display(), "failed to clear away an unfinished build");
+        }
     }
 }
 
@@ -97,11 +112,8 @@ mod tests {
     fn a_rerun_clears_what_an_interrupted_build_left() {
         let home = tempfile::tempdir().expect("temporary directory");
         let target = home.path().join("corpus");
-        let first = Workshop::open(&target).expect("first build");
-        fs::create_dir(first.directory().join("index")).expect("create");
-        fs::write(first.directory().join("index/left"), "over").expect("write");
-        drop(first);
-        assert!(!target.exists());
+        fs::create_dir_all(home.path().join("corpus.partial/index")).expect("create");
+        fs::write(home.path().join("corpus.partial/index/left"), "over").expect("write");
         let second = Workshop::open(&target).expect("second build");
         assert!(!second.directory().join("index").exists());
         fs::write(second.directory().join("manifest.json"), "{}").expect("write");
@@ -109,6 +121,15 @@ mod tests {
         let names: Vec<_> = fs::read_dir(&target).expect("target").map(|entry| entry.expect("entry").file_name()).collect();
         assert_eq!(names, ["manifest.json"]);
         assert_eq!(fs::read_dir(home.path()).expect("home").count(), 1);
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_nothing() {
+        let home = tempfile::tempdir().expect("temporary directory");
+        let failed = Workshop::open(&home.path().join("corpus")).expect("build");
+        fs::write(failed.directory().join("half"), "done").expect("write");
+        drop(failed);
+        assert_eq!(fs::read_dir(home.path()).expect("home").count(), 0);
     }
 
     #[test]

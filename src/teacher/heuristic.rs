@@ -5,6 +5,7 @@
 //! state between turns, so that the same request always gets the same completion. Calls are written as text, so that the dialects run.
 
 mod answer;
+mod candidate;
 mod evidence;
 mod lexicon;
 mod plan;

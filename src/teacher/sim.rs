@@ -1,7 +1,7 @@
 //! A server that plays a teacher over OpenAI's chat completions, with latency, rate limits and faults: a provider to rehearse against.
 //!
 //! It is stateless: what it does to a request is a pure function of (seed, body, number of the try). Clients tell the number of the try in
-//! [`RETRY_COUNT_HEADER`](crate::http::RETRY_COUNT_HEADER); for one that does not, the number of requests so far stands in. It streams nothing
+//! [`RETRY_COUNT_HEADER`]; for one that does not, the number of requests so far stands in. It streams nothing
 //! and checks no key.
 
 mod answer;

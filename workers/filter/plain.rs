@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-/// Longest marker that is looked for, in bytes. A bracket that stays open longer is no marker.
-const MARKER_BYTES_MAX: usize = 120;
+/// Longest marker that is looked for, in characters. A bracket that stays open longer is no marker.
+const MARKER_CHARS_MAX: usize = 200;
 
 /// Titles of the section that lists sources; it ends the answer.
 const SOURCES_TITLES: [&str; 13] = [
@@ -112,28 +112,31 @@ fn without_markers(text: &str) -> String {
     kept
 }
 
-/// Where citation markers stand: `【3†L9-L11】`, the same in square brackets, and `【3】`. A plain `[3]` is not taken for one, since quoted
-/// pages bring such footnotes along.
+/// Where citation markers stand: `【3†L9-L11】`, the same in square brackets, and `【3】` or `【3, L9】`. A plain `[3]` is not taken for one, since
+/// quoted pages bring such footnotes along, nor is a Japanese heading like `【3月】`. Every marker that is resolved in a trajectory is found here.
 pub(crate) fn markers(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut end = 0;
     for (start, open) in text.match_indices(['【', '[']) {
-        if start < end {
-            continue;
-        }
         let close = if open == "【" { '】' } else { ']' };
         let inside_start = start + open.len();
-        let window = text.get(inside_start..).unwrap_or_default();
-        let inside: String = window.chars().take_while(|c| *c != close && *c != '\n').take(MARKER_BYTES_MAX).collect();
+        let rest = text.get(inside_start..).unwrap_or_default();
+        let is_inside = |c: &char| !matches!(c, '【' | '】' | '[' | ']' | '\n');
+        let inside: String = rest.chars().take_while(is_inside).take(MARKER_CHARS_MAX).collect();
         let inside_end = inside_start + inside.len();
         let is_closed = text.get(inside_end..).is_some_and(|rest| rest.starts_with(close));
-        let is_number = open == "【" && !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_digit());
-        if is_closed && (is_number || inside.contains('†')) {
-            end = inside_end + close.len_utf8();
-            found.push(start..end);
+        if is_closed && (inside.contains('†') || (open == "【" && names_a_cursor(&inside))) {
+            found.push(start..inside_end + close.len_utf8());
         }
     }
     found
+}
+
+/// Whether `inside` begins with the number of a cursor and nothing that would make the number part of a word.
+fn names_a_cursor(inside: &str) -> bool {
+    let inside = inside.trim_start();
+    let number = inside.strip_prefix("cursor").or_else(|| inside.strip_prefix("page")).unwrap_or(inside).trim_start();
+    let after = number.trim_start_matches(|c: char| c.is_ascii_digit());
+    after.len() < number.len() && (after.is_empty() || after.starts_with([':', ',', ';', ' ', '#', 'L', 'l']))
 }
 
 #[cfg(test)]
@@ -154,7 +157,10 @@ mod tests {
     #[test]
     fn a_footnote_of_a_quoted_page_and_a_japanese_heading_are_no_markers() {
         assert!(markers("as shown [3] and 【回答】 and 【").is_empty());
-        assert_eq!(markers("x【3】").len(), 1);
+        assert!(markers("【3月の報告】 and 【page】").is_empty());
+        for (text, count) in [("x【3】", 1), ("【 3, L9 】【page 2】", 2), ("see [[3†L1]]", 1), ("【3†Title†domain】", 1)] {
+            assert_eq!(markers(text).len(), count, "{text}");
+        }
     }
 
     #[test]

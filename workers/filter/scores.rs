@@ -12,7 +12,7 @@ use crate::rules::{repetition, share, tool_calls, tool_errors};
 ///
 /// - `tool_calls`, `turns`: how many, over all threads; calls that could not be read are not counted;
 /// - `tool_error_share`, `repeated_share`: of all calls, what came to nothing, and what repeats an earlier call;
-/// - `citation_precision`: of the distinct markers in the answer, the share that leads to lines shown in this trajectory; 0 without any;
+/// - `citation_precision`: of the distinct citations of the answer, the share that leads to lines shown in this trajectory; 0 without any;
 /// - `search_hit`, `open_hit`, when gold documents are known: 1 when at least one of them was shown, or opened;
 /// - `search_recall`, `open_recall`, likewise: the share of them that was shown, or opened;
 /// - `answer_contains`, `answer_f1`, when reference answers are known: see [`Comparison`].

@@ -101,7 +101,7 @@ pub(crate) fn words_present<'p>(document: &DocumentPage, pattern: &'p str) -> Ve
 }
 
 fn fold(document: &DocumentPage) -> Folded {
-    let mut folded = Folded::default();
+    let mut folded = Folded::with_capacity(document.page.line_range(document.page.last_line()).end);
     for number in document.text_first..=document.page.last_line() {
         folded.push_line(document.page.text(document.plain_part(number)), document.page.is_continuation(number));
     }

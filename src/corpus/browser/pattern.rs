@@ -32,6 +32,11 @@ pub(crate) struct Found {
 }
 
 impl Folded {
+    /// Nothing yet, with room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), lines: Vec::with_capacity(bytes / 64), ..Self::default() }
+    }
+
     /// A folded pattern.
     pub(crate) fn pattern(text: &str) -> String {
         let mut folded = Self::default();
@@ -47,6 +52,8 @@ impl Folded {
         self.lines.push(self.text.len());
         for c in line.chars() {
             match c {
+                // Most characters of most texts.
+                'a'..='z' if self.after_word && self.gap == Gap::None => self.text.push(c),
                 '\n' => self.push_line_end(),
                 c if c.is_whitespace() => self.gap = self.gap.max(Gap::Space),
                 // Invisible.

@@ -30,6 +30,10 @@ fn first_bytes(text: &str, unbroken: usize) -> usize {
     if text.len() <= COLUMNS.max(unbroken) {
         return text.len();
     }
+    // Most lines of most texts; a byte is a column there, and only spaces break.
+    if let Some(head) = text.as_bytes().get(..=COLUMNS).filter(|head| unbroken == 0 && head.is_ascii()) {
+        return first_bytes_of_ascii(head);
+    }
     let mut columns = 0;
     let mut opportunity = 0;
     let mut previous = '\0';
@@ -51,6 +55,15 @@ fn first_bytes(text: &str, unbroken: usize) -> usize {
         previous = c;
     }
     text.len()
+}
+
+/// The same for a text of which `head` is one column more than fits.
+fn first_bytes_of_ascii(head: &[u8]) -> usize {
+    let is_space = |at: usize| matches!(head.get(at), Some(b' ' | b'\t'));
+    if is_space(COLUMNS) && !is_space(COLUMNS - 1) {
+        return COLUMNS + 1;
+    }
+    (1..=COLUMNS).rev().find(|at| is_space(at - 1)).unwrap_or(COLUMNS)
 }
 
 /// Columns that `c` takes; a tab takes one.
@@ -154,6 +167,18 @@ mod tests {
                 let columns: usize = line.chars().map(width).sum();
                 prop_assert!(columns <= COLUMNS + 1);
                 prop_assert!(!line.is_empty() || text.is_empty());
+            }
+        }
+
+        #[test]
+        fn the_short_way_for_ascii_leads_where_the_long_one_does(words in prop::collection::vec("[a-z]{1,30}| {1,9}|[a-z]{78,82}", 1..20)) {
+            // One character that is not ASCII, as wide as any, sends a line the long way.
+            let text = format!("{} end", words.concat());
+            let mut long_way = format!("é{}", text.get(1..).unwrap_or(""));
+            while long_way.len() > COLUMNS + 2 {
+                let (long, short) = (first_bytes(&long_way, 0) - 1, first_bytes(&long_way.replace('é', "e"), 0));
+                prop_assert_eq!(long, short);
+                long_way = format!("é{}", long_way.get(long + 2..).unwrap_or(""));
             }
         }
 

@@ -29,7 +29,8 @@ const QUESTIONS: usize = 1_500;
 fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let first = arguments.next().ok_or("usage: bench_corpus DATA_DIR [ROUNDS]")?;
-    if let (SEARCH_ONLY, Some(data), Some(target)) = (first.as_str(), arguments.next(), arguments.next()) {
+    if first == SEARCH_ONLY {
+        let (data, target) = (arguments.next().ok_or("no data")?, arguments.next().ok_or("no snapshot")?);
         return measure_search(Path::new(&data), Path::new(&target));
     }
     let data = PathBuf::from(first);

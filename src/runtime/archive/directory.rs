@@ -304,6 +304,23 @@ mod tests {
         assert!(error.contains("no S3 adapter"), "{error}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_put_is_synced_within_a_second_and_at_the_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let archive = DirectoryArchive::open(folder.path()).await.expect("a fresh archive");
+        let is_dirty = || archive.root.is_dirty.load(Ordering::Acquire);
+        let end = tokio_util::sync::CancellationToken::new();
+        let syncing = tokio::spawn(super::super::keep_synced(Arc::new(archive.clone()), end.clone().cancelled_owned()));
+        archive.put("a", b"1".to_vec()).await.expect("room");
+        assert!(is_dirty());
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert!(!is_dirty());
+        archive.put("b", b"1".to_vec()).await.expect("room");
+        end.cancel();
+        syncing.await.expect("no panic");
+        assert!(!is_dirty());
+    }
+
     #[tokio::test]
     async fn all_who_open_a_fresh_directory_at_once_agree_on_its_id() {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,27 +1,24 @@
 //! What becomes of one message. The parent decides: one arm per answer of the ledger, one per outcome; each with its order of effects.
 //!
-//! Trouble with queue or ledger never loses a message: it is waited for while the shutdown lasts, and a message still in hand after that is
-//! dropped unsettled, which brings it back. A panic of a handler is caught here and nowhere else.
+//! The order is always the same: effect durable, what follows confirmed, then the message acknowledged. A kill at any point leaves a message
+//! that leads here again.
 
-use std::any::Any;
 use std::fmt;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use futures::FutureExt;
 use model::Step;
 
 use super::counters::{Counters, count};
 use super::gate::Gate;
 use super::held::{HeldTable, Holding};
+use super::patience::leave;
 use super::{Context, Disposition, Failure, FailureKind, Handler, Opened, WorkerSettings};
 use crate::failpoint;
 use crate::ledger::{Claim, Ledger, LedgerError, WorkKey};
 use crate::queue::{Delivery, Queue, QueueError, QueueName};
-use crate::retry::{Policy, Tried, retry};
+use crate::retry::{Policy, retry};
 use crate::shutdown::Shutdown;
 
 /// Tries of one job, the first included, before it is given up.
@@ -32,12 +29,11 @@ const ATTEMPT: Policy = Policy { first: Duration::from_secs(2), max: Duration::f
 const HELD_DELAY: Duration = Duration::from_secs(10);
 /// How long a message of a paused campaign waits, and how often a worker looks whether the campaign goes on.
 const PAUSED_DELAY: Duration = Duration::from_secs(5);
-const PANIC: &str = "panic";
 
 pub(super) struct Bench<H: Handler> {
-    handler: Arc<H>,
+    pub(super) handler: Arc<H>,
     pub(super) queue: Arc<dyn Queue>,
-    ledger: Arc<dyn Ledger>,
+    pub(super) ledger: Arc<dyn Ledger>,
     pub(super) from: QueueName,
     looks_first: bool,
     pub(super) shutdown: Shutdown,
@@ -86,9 +82,12 @@ impl<H: Handler> Bench<H> {
     }
 
     pub(super) async fn serve(&self, delivery: Delivery) {
+        if self.shutdown.is_requested() {
+            // The drain has begun: it goes back untouched.
+            return;
+        }
         count(&self.counters.received);
-        let opened = catch_unwind(AssertUnwindSafe(|| self.handler.open(&delivery.body)));
-        match opened.unwrap_or_else(|panic| Opened::Unreadable(panic_text(&*panic))) {
+        match self.open(&delivery) {
             Opened::Work { key, step, message } => self.consider(key, step, message, delivery).await,
             Opened::Foreign(uid) => {
                 tracing::debug!(%uid, queue = %self.from, "a message of another campaign");
@@ -292,64 +291,6 @@ impl<H: Handler> Bench<H> {
         }
     }
 
-    async fn bury(&self, delivery: Delivery, reason: String) {
-        tracing::warn!(queue = %self.from, reason, "a message goes to the dead queue");
-        count(&self.counters.dead);
-        self.settled(delivery.reject(reason).await);
-    }
-
-    async fn ack(&self, delivery: Delivery) {
-        self.settled(delivery.ack().await);
-        failpoint::hit("ack.after");
-    }
-
-    /// A message that could not be settled comes back, and is then known to be done, stale or unreadable.
-    fn settled(&self, settled: Result<(), QueueError>) {
-        if let Err(error) = settled {
-            tracing::warn!(queue = %self.from, %error, "a message could not be settled; it comes back");
-        }
-    }
-
-    async fn claim(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
-        retry(Policy::DEPENDENCY, self.shutdown.requested(), || async {
-            let claimed = match self.from.is_quarantine() {
-                true => self.ledger.claim_suspect(key, step).await,
-                false => self.ledger.claim(key, step).await,
-            };
-            claimed.map_err(ledger_tried)
-        })
-        .await
-    }
-
-    async fn is_effected(&self, message: &H::Message) -> Result<bool, Failure> {
-        retry(Policy::DEPENDENCY, self.shutdown.requested(), || async {
-            self.guarded(self.handler.is_effected(message)).await.map_err(Failure::tried)
-        })
-        .await
-    }
-
-    /// Tells the ledger something, for as long as the shutdown lasts.
-    async fn told<F>(&self, tell: impl Fn() -> F) -> Result<(), LedgerError>
-    where
-        F: Future<Output = Result<(), LedgerError>>,
-    {
-        retry(Policy::DEPENDENCY, self.shutdown.expired(), || async { tell().await.map_err(ledger_tried) }).await
-    }
-
-    async fn publish(&self, to: &QueueName, body: Vec<u8>, delay: Option<Duration>) -> Result<(), QueueError> {
-        retry(Policy::DEPENDENCY, self.shutdown.expired(), || async {
-            let published = match delay {
-                None => self.queue.publish_urgent(to, body.clone()).await,
-                Some(delay) => self.queue.publish_after(to, body.clone(), delay).await,
-            };
-            published.map_err(|error| match error {
-                QueueError::Unreachable { .. } => Tried::again(error),
-                QueueError::Closed { .. } | QueueError::Oversized { .. } => Tried::Stop(error),
-            })
-        })
-        .await
-    }
-
     /// Gives back the leases of work that was cut off, so that this very process could take it up again.
     pub(super) async fn give_back_abandoned(&self) {
         for lease in self.held.take_abandoned() {
@@ -359,42 +300,4 @@ impl<H: Handler> Bench<H> {
             }
         }
     }
-
-    async fn guarded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-            count(&self.counters.panics);
-            let message = panic_text(&*panic);
-            tracing::error!(message, "a handler panicked");
-            Err(Failure { kind: FailureKind::Transient, name: PANIC, message, retry_after: None })
-        })
-    }
-}
-
-impl Failure {
-    /// Whether the same call may succeed later. A panic is tried again as an attempt of its job, but not on the spot.
-    fn is_worth_waiting(&self) -> bool {
-        matches!(self.kind, FailureKind::Transient | FailureKind::Outage) && self.name != PANIC
-    }
-
-    fn tried(self) -> Tried<Self> {
-        if self.is_worth_waiting() { Tried::Again { after: self.retry_after, error: self } } else { Tried::Stop(self) }
-    }
-}
-
-fn ledger_tried(error: LedgerError) -> Tried<LedgerError> {
-    match error {
-        LedgerError::Unreachable { .. } => Tried::again(error),
-        LedgerError::Locked { .. } | LedgerError::Fenced { .. } | LedgerError::Damaged { .. } => Tried::Stop(error),
-    }
-}
-
-/// Leaves a message unsettled: dropped, it comes back, here or elsewhere.
-fn leave(key: &WorkKey, delivery: Delivery, why: &dyn fmt::Display) {
-    tracing::warn!(%key, error = %why, "the message is left unsettled and comes back");
-    drop(delivery);
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("without a message"))
 }

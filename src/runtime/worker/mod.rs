@@ -20,6 +20,7 @@ mod counters;
 mod gate;
 mod handler;
 mod held;
+mod patience;
 #[cfg(test)]
 mod tests;
 

@@ -16,6 +16,24 @@ const FUNCTION_WORDS: [&str; 135] = [
     "you", "your", "despite", "d", "e", "g", "ii", "ll", "m", "re", "ve",
 ];
 
+/// Adverbs, prepositions and plain verbs that end a noun phrase, beyond the function words.
+const BREAK_WORDS: [&str; 119] = [
+    "above", "according", "across", "against", "almost", "along", "already", "although", "amongst", "another", "approximately", "around",
+    "based", "became", "become", "becoming", "began", "behind", "being", "below", "beyond", "called", "came", "caused", "currently", "despite",
+    "either", "especially", "even", "eventually", "ever", "every", "few", "finally", "followed", "former", "found", "gave", "generally", "held",
+    "however", "include", "included", "includes", "including", "initially", "instead", "just", "known", "later", "latter", "least", "led", "less",
+    "like", "made", "mainly", "make", "makes", "moreover", "named", "near", "nearly", "neither", "never", "now", "often", "once", "onto",
+    "originally", "particularly", "per", "primarily", "rather", "respectively", "said", "saw", "several", "show", "showed", "shows", "similar",
+    "since", "still", "subsequently", "take", "takes", "therefore", "though", "throughout", "thus", "today", "together", "took", "toward",
+    "towards", "typically", "unlike", "used", "uses", "usually", "using", "various", "via", "went", "whereas", "yet", "also", "began", "begins",
+    "won", "wrote", "become", "further", "early", "late", "having", "so", "then", "first",
+];
+
+/// Whether `word`, in lower case, cannot be part of a noun phrase.
+pub(super) fn is_break_word(word: &str) -> bool {
+    is_function_word(word) || BREAK_WORDS.contains(&word)
+}
+
 /// Words of questions that a page need not repeat.
 const WEAK_WORDS: [&str; 40] = [
     "another", "become", "became", "call", "called", "consider", "considered", "describe", "described", "example", "exist", "get", "got", "kind",

@@ -53,8 +53,18 @@ pub(super) struct Question {
     pub(super) names: Vec<String>,
     /// The noun behind "which", when there is one.
     pub(super) focus: Option<String>,
-    /// Whether what is asked for stands at the question's end ("what did X write") rather than at its head ("who wrote X").
-    pub(super) gap_is_last: bool,
+    /// Where an answer would stand, when that can be told.
+    pub(super) gap: Option<Gap>,
+    /// Whether more than one thing is asked for: "who were", "which countries".
+    pub(super) is_plural: bool,
+}
+
+/// An answer stands behind or before a term: behind "write" in "what did X write", before it in "who wrote X".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// Number of the term.
+    pub(super) term: usize,
+    pub(super) is_behind: bool,
 }
 
 /// Terms are flagged in one machine word, and learned ones need room too.
@@ -75,8 +85,10 @@ impl Question {
         names.extend(capitalised_spans(&text, &words, &lower));
         let asked = asked_for(&text, &words, &lower, language, &names);
         let terms = terms_of(&text, &words, &lower, asked.at, asked.focus.as_deref());
-        let gap_is_last = asked.at.is_none_or(|at| lower.get(at + 1).is_some_and(|next| is_auxiliary(next)) || at > 1);
-        Self { language, kind: asked.kind, terms, names, focus: asked.focus, gap_is_last, text }
+        let gap = asked.at.and_then(|at| gap_of(&words, &lower, &terms, at, asked.focus.as_deref()));
+        let next = asked.at.and_then(|at| lower.get(at + 1)).map(String::as_str).unwrap_or_default();
+        let is_plural = matches!(next, "were" | "are") || asked.focus.as_deref().is_some_and(|focus| focus.len() > 3 && focus.ends_with('s'));
+        Self { language, kind: asked.kind, terms, names, focus: asked.focus, gap, is_plural, text }
     }
 }
 
@@ -139,7 +151,7 @@ fn capitalised_spans(text: &str, words: &[Word], lower: &[String]) -> Vec<String
                 Some((start, _)) if is_joined => run = Some((start, word.end)),
                 _ => {
                     spans.extend(run.take());
-                    run = Some((word.start, word.end));
+                    run = (word.shape == Shape::Capital).then_some((word.start, word.end));
                 }
             }
         } else if gap.len() > 24 {
@@ -244,6 +256,25 @@ fn terms_of(text: &str, words: &[Word], lower: &[String], asked_at: Option<usize
         terms.push(Term { surface: text.get(word.start..word.end).unwrap_or_default().to_owned(), keys, weight, is_name });
     }
     terms
+}
+
+/// Where the answer would stand if the question were a statement.
+fn gap_of(words: &[Word], lower: &[String], terms: &[Term], at: usize, focus: Option<&str>) -> Option<Gap> {
+    let number_of = |word: &Word| terms.iter().position(|term| term.keys.contains(&word.key));
+    if at > 1 {
+        // "It was caused by what": right where the question word stands.
+        let before = words.get(..at)?.iter().rev().find_map(number_of)?;
+        return Some(Gap { term: before, is_behind: true });
+    }
+    let focus_at = focus.and_then(|focus| lower.iter().position(|word| word == focus)).filter(|focus| *focus < at + 4);
+    let after = focus_at.unwrap_or(at) + 1;
+    let is_object = lower.get(at + 1..=after.max(at + 1))?.iter().any(|word| is_auxiliary(word));
+    if is_object {
+        let last = words.get(after..)?.iter().rev().find_map(number_of)?;
+        return Some(Gap { term: last, is_behind: true });
+    }
+    let first = words.get(after..)?.iter().find_map(number_of)?;
+    Some(Gap { term: first, is_behind: false })
 }
 
 /// A pair with a hiragana character, or with one that makes questions, is grammar more often than subject.

@@ -1,9 +1,9 @@
 //! The answer cites pages that this trajectory was shown.
 //!
 //! Every marker in the answer must be accounted for: one that nobody tried to resolve counts as unresolved, so that a kind of marker we do
-//! not know yet cannot pass unseen. A marker counts once, however often it stands in the answer.
+//! not know yet cannot pass unseen. A marker counts once, however often it stands in the answer, and once for each page or range it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashSet};
 
 use model::settings::CitationsRule;
 use model::{Attribution, Finding, Trajectory};
@@ -46,48 +46,57 @@ pub(super) fn check(rule: &CitationsRule, trajectory: &Trajectory) -> Vec<Findin
     findings
 }
 
-/// The distinct markers of an answer by what became of them.
+/// The distinct citations of an answer by what became of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     shown: u64,
-    lines_not_shown: Vec<String>,
-    unresolved: Vec<String>,
-    unaccounted: Vec<String>,
+    lines_not_shown: BTreeSet<String>,
+    unresolved: BTreeSet<String>,
+    unaccounted: BTreeSet<String>,
+    failed: u64,
 }
 
 impl Tally {
     pub(crate) fn of(trajectory: &Trajectory) -> Self {
-        let mut by_marker = BTreeMap::new();
+        let mut tally = Self::default();
+        let mut known = HashSet::new();
+        let mut distinct = HashSet::new();
         for citation in &trajectory.citations {
-            by_marker.insert(citation.marker.as_str(), Some(citation.attribution));
+            known.insert(citation.marker.as_str());
+            if !distinct.insert((&citation.marker, &citation.url, citation.lines)) {
+                continue;
+            }
+            let failed = match citation.attribution {
+                Attribution::Shown => {
+                    tally.shown += 1;
+                    continue;
+                }
+                Attribution::LinesNotShown => &mut tally.lines_not_shown,
+                Attribution::Unresolved => &mut tally.unresolved,
+            };
+            failed.insert(citation.marker.clone());
+            tally.failed += 1;
         }
         let answer = trajectory.answer.as_deref().unwrap_or_default();
-        for range in plain::markers(answer) {
-            by_marker.entry(answer.get(range).unwrap_or_default()).or_insert(None);
-        }
-        let mut tally = Self::default();
-        for (marker, attribution) in by_marker {
-            match attribution {
-                Some(Attribution::Shown) => tally.shown += 1,
-                Some(Attribution::LinesNotShown) => tally.lines_not_shown.push(marker.to_owned()),
-                Some(Attribution::Unresolved) => tally.unresolved.push(marker.to_owned()),
-                None => tally.unaccounted.push(marker.to_owned()),
+        for marker in plain::markers(answer).into_iter().filter_map(|range| answer.get(range)) {
+            if !known.contains(marker) && tally.unaccounted.insert(marker.to_owned()) {
+                tally.failed += 1;
             }
         }
         tally
     }
 
     fn all(&self) -> u64 {
-        self.shown + (self.lines_not_shown.len() + self.unresolved.len() + self.unaccounted.len()) as u64
+        self.shown + self.failed
     }
 
-    /// Share of the markers that lead to shown lines; 0 when there are none.
+    /// Share of the citations that lead to shown lines; 0 when there are none.
     pub(crate) fn precision(&self) -> f64 {
         share(self.shown, self.all())
     }
 }
 
-fn quote(markers: &[String]) -> String {
+fn quote(markers: &BTreeSet<String>) -> String {
     let quoted = markers.iter().take(QUOTED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     match markers.len().saturating_sub(QUOTED_MAX) {
         0 => quoted,
@@ -97,6 +106,8 @@ fn quote(markers: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::Citation;
+
     use super::*;
     use crate::sample;
 
@@ -107,7 +118,7 @@ mod tests {
         for (n, attribution) in attributions.iter().enumerate() {
             let marker = format!("【{n}†L1】");
             answer.push_str(&marker);
-            trajectory.citations.push(model::Citation { marker, attribution: *attribution, ..template.clone() });
+            trajectory.citations.push(Citation { marker, attribution: *attribution, ..template.clone() });
         }
         trajectory.answer = Some(answer);
         trajectory
@@ -152,5 +163,16 @@ mod tests {
         let mut trajectory = with(&[Attribution::Shown]);
         trajectory.answer = Some("One【0†L1】 and again【0†L1】.".into());
         assert!(check(&CitationsRule { min: 2, ..CitationsRule::default() }, &trajectory)[0].message.contains("1 citations"));
+    }
+
+    #[test]
+    fn a_marker_that_names_two_pages_is_two_citations_and_neither_hides_the_other() {
+        let mut trajectory = with(&[Attribution::Shown]);
+        let mut second = trajectory.citations[0].clone();
+        second.attribution = Attribution::Unresolved;
+        second.url = None;
+        trajectory.citations.insert(0, second);
+        let findings = check(&CitationsRule::default(), &trajectory);
+        assert!(findings[0].message.contains("1 of 2"), "{findings:?}");
     }
 }

@@ -83,7 +83,10 @@ impl Book {
                     self.restore(key, before);
                 }
                 self.held.values_mut().for_each(|held| held.journal = None);
-                let reason = error.to_string();
+                let reason = match error {
+                    LedgerError::Unreachable { reason } => reason,
+                    other => other.to_string(),
+                };
                 tells.into_iter().for_each(|tell| tell(Err(&reason)));
             }
         }

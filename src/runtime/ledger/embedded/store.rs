@@ -41,6 +41,7 @@ pub(super) enum Space {
 
 /// The database, open, with the changes of the batch that is being made.
 pub(super) struct Store {
+    place: PathBuf,
     database: Database,
     spaces: [Keyspace; 4],
     staged: BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>,
@@ -69,7 +70,7 @@ impl Store {
         let database = Database::builder(place).cache_size(CACHE_BYTES).max_journaling_size(LOG_BYTES_MAX).worker_threads(2).open()?;
         let space = |name| database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(BUFFER_BYTES));
         let spaces = [space("work")?, space("journals")?, space("terminals")?, space("meta")?];
-        Ok(Self { database, spaces, staged: BTreeMap::new() })
+        Ok(Self { place: place.to_owned(), database, spaces, staged: BTreeMap::new() })
     }
 
     /// The value of `key`, as the batch sees it.
@@ -133,7 +134,13 @@ impl Store {
                 None => batch.remove(space, key),
             }
         }
-        batch.commit().map_err(|error| LedgerError::Unreachable { reason: format!("write to it: {error}") })
+        batch.commit().map_err(|error| {
+            let why = match error {
+                fjall::Error::Io(error) => error.to_string(),
+                other => other.to_string(),
+            };
+            LedgerError::Unreachable { reason: format!("write to {}: {why}", self.place.display()) }
+        })
     }
 
     /// The database halts writers by itself only when whole buffers queue up, and lets the one in use grow meanwhile.

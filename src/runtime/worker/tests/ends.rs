@@ -1,0 +1,77 @@
+//! Drains, cut-offs, and jobs that end their worker.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_takes_nothing_new_and_lets_what_runs_yield() {
+    let house = House::new(&[("a", &[Act::Drain])]).await;
+    house.publish(&Errand::new("a")).await;
+    let (_, running) = house.start();
+    house.handler.started.notified().await;
+    let start = Instant::now();
+    house.shutdown.request();
+    house.publish(&Errand::new("late")).await;
+    let report = running.await.expect("no panic").expect("open");
+    assert_eq!((report.yielded, report.abandoned, house.handled()), (1, 0, 1));
+    assert!(start.elapsed() < Duration::from_secs(1), "a drain does not wait for its deadline");
+    let depth = house.queue.depth(&jobs()).await.expect("in memory");
+    assert_eq!((depth.ready, depth.unacked), (2, 0), "the continuation and the late one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_yield_is_cut_off_at_the_deadline_and_can_be_taken_up_again() {
+    let house = House::new(&[("a", &[Act::Hang])]).await;
+    house.publish(&Errand::new("a")).await;
+    let (_, running) = house.start();
+    house.handler.started.notified().await;
+    let start = Instant::now();
+    house.shutdown.request();
+    let report = running.await.expect("no panic").expect("open");
+    assert_eq!((report.abandoned, start.elapsed().as_secs()), (1, DRAIN.as_secs()));
+    let depth = house.queue.depth(&jobs()).await.expect("in memory");
+    assert_eq!((depth.ready, depth.unacked), (1, 0));
+    assert!(matches!(house.ledger.claim(&Errand::new("a").key(), Step::default()).await, Ok(Claim::Taken(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_kills_ends_in_quarantine_as_poison() {
+    let mut house = House::new(&[]).await;
+    let (poison, key) = (Errand::new("poison"), Errand::new("poison").key());
+    for _death in 0..3 {
+        assert!(matches!(house.ledger.claim(&key, Step::default()).await, Ok(Claim::Taken(_))));
+        house.ledger.close().await;
+        house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
+    }
+    let report = house.work_off(&[poison.clone(), Errand::new("good")]).await;
+    assert_eq!((report.suspected, report.done, house.handled()), (1, 1, 1));
+
+    let quarantine = jobs().quarantine();
+    assert!(matches!(house.ledger.claim_suspect(&key, Step::default()).await, Ok(Claim::Taken(_))), "one last chance");
+    house.ledger.close().await;
+    house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
+    house.shutdown = Shutdown::new(DRAIN);
+    let running = tokio::spawn(house.worker_of(quarantine.clone(), false).run());
+    house.settle(&quarantine).await;
+    house.shutdown.request();
+    assert_eq!(running.await.expect("no panic").expect("open").failed, 1);
+    assert_eq!(house.given_up(), [("poison".to_owned(), "poison")]);
+    assert_eq!(house.handled(), 1, "poison never ran again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_that_is_innocent_finishes_in_quarantine() {
+    let mut house = House::new(&[("suspect", &[Act::Yield])]).await;
+    let key = Errand::new("suspect").key();
+    for _death in 0..3 {
+        assert!(matches!(house.ledger.claim(&key, Step::default()).await, Ok(Claim::Taken(_))));
+        house.ledger.close().await;
+        house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
+    }
+    house.work_off(&[Errand::new("suspect")]).await;
+    house.shutdown = Shutdown::new(DRAIN);
+    let running = tokio::spawn(house.worker_of(jobs().quarantine(), false).run());
+    house.settle(&jobs().quarantine()).await;
+    house.shutdown.request();
+    let report = running.await.expect("no panic").expect("open");
+    assert_eq!((report.yielded, report.done, house.handled()), (1, 1, 2), "its continuation stays in quarantine");
+}

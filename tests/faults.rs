@@ -1,0 +1,193 @@
+//! Killed anywhere, the same command continues: no job is lost, none stands in two rows, no journaled completion is asked for again.
+
+use std::collections::HashMap;
+use std::os::unix::process::ExitStatusExt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use model::{Completion, Digest};
+use rustix::process::{Pid, Signal, kill_process};
+use teacher::heuristic::HeuristicTeacher;
+use teacher::sim::{Sim, SimSettings};
+use teacher::{Request, Teacher, TeacherError};
+
+use crate::house::House;
+
+const CONCURRENCY: usize = 6;
+
+/// The heuristic teacher, counting what it is asked.
+#[derive(Default)]
+struct Counting {
+    asked: Mutex<HashMap<Digest, u32>>,
+}
+
+impl Counting {
+    /// Requests, and distinct ones among them.
+    fn counts(&self) -> (usize, usize) {
+        let asked = self.asked.lock().expect("no panic held it");
+        (asked.values().map(|n| *n as usize).sum(), asked.len())
+    }
+}
+
+#[async_trait]
+impl Teacher for Counting {
+    async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
+        let digest = teacher::Conversation::new(request.messages.iter().cloned()).request_digest(&request.tools, &request.sampling);
+        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
+        HeuristicTeacher.complete(request).await
+    }
+}
+
+/// A counting teacher behind real HTTP, in a thread of its own; stops with the test.
+struct Server {
+    teacher: Arc<Counting>,
+    address: String,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(latency: Duration) -> Self {
+        let teacher = Arc::new(Counting::default());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let played: Arc<dyn Teacher> = Arc::clone(&teacher) as Arc<dyn Teacher>;
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async move {
+                let settings = SimSettings { latency_mean: latency, ..SimSettings::default() };
+                let sim = Sim::bind(settings, played, corpus::count_tokens).await.expect("a free port");
+                tell.send(sim.address().expect("an address")).expect("somebody listens");
+                sim.serve(async move {
+                    // The sender is dropped or used: both mean stop.
+                    drop(stopped.await);
+                })
+                .await
+                .expect("serves");
+            });
+        });
+        let address = format!("http://{}/v1", told.recv().expect("an address"));
+        Self { teacher, address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    fn campaign(&self, dialect: &str) -> String {
+        format!(
+            "[teacher]\nkind = \"http\"\nendpoints = [\"{}\"]\nmodel = \"heuristic\"\nconcurrency = {CONCURRENCY}\ndialect = \"{dialect}\"\n",
+            self.address
+        )
+    }
+
+    /// Waits until `n` requests were asked; whether that happened before `gone` said otherwise.
+    fn wait_for(&self, n: usize, mut gone: impl FnMut() -> bool) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.teacher.counts().0 < n {
+            if gone() {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "the run makes progress");
+            std::thread::yield_now();
+        }
+        true
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A server that panicked has failed its test already.
+            drop(thread.join());
+        }
+    }
+}
+
+#[test]
+fn a_campaign_killed_six_times_asks_again_only_what_was_in_flight() {
+    let server = Server::start(Duration::from_millis(2));
+    let house = House::new(24, "samples_per_seed = 2", &server.campaign("openai"));
+    let mut kills = 0;
+    for n in [1, 30, 75, 120, 190, 260] {
+        let mut run = house.start_run();
+        let is_under_way = server.wait_for(n, || run.try_wait().expect("a child").is_some());
+        assert!(is_under_way, "48 jobs take more than 260 requests");
+        run.kill().expect("killed with SIGKILL");
+        assert_eq!(run.wait().expect("a child").signal(), Some(9));
+        kills += 1;
+    }
+    let last = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(last.code, Some(0), "{}", last.text());
+    house.prove_sealed(48);
+    let (asked, distinct) = server.teacher.counts();
+    assert!(asked - distinct <= kills * CONCURRENCY, "{} of {asked} requests were asked again in {kills} kills", asked - distinct);
+    let rows = house.rows();
+    let turns: usize = rows.iter().map(|row| row["threads"][0]["turns"].as_array().expect("turns").len()).sum();
+    assert_eq!(turns, distinct, "every completion that was paid for is in a row");
+    let replayed: u64 = rows.iter().map(|row| row["provenance"]["replayed"].as_u64().expect("a number")).sum();
+    assert!(replayed > 0, "some trajectories were continued in the middle");
+}
+
+#[test]
+fn ctrl_c_drains_within_two_seconds_and_says_how_to_continue() {
+    let server = Server::start(Duration::from_millis(300));
+    let house = House::new(24, "", &server.campaign("hermes"));
+    let mut command = house.command(&["run", "campaign.toml"]);
+    let run = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    server.wait_for(10, || false);
+    let asked = Instant::now();
+    kill_process(Pid::from_child(&run), Signal::INT).expect("interrupted");
+    let output = run.wait_with_output().expect("a child");
+    let took = asked.elapsed();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("continue with: sluice run campaign.toml"), "{said}");
+    // Two seconds are promised; a loaded machine gets as much again before this counts as hanging.
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    house.prove_sealed(24);
+    let (asked, distinct) = server.teacher.counts();
+    assert_eq!(asked, distinct, "completions in flight were waited for, so nothing was asked again");
+}
+
+#[test]
+fn a_second_process_is_told_who_runs_the_campaign() {
+    let server = Server::start(Duration::from_millis(300));
+    let house = House::new(8, "", &server.campaign("hermes"));
+    let mut first = house.start_run();
+    server.wait_for(1, || false);
+    let second = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(second.code, Some(3), "{}", second.text());
+    assert!(second.err.contains(&first.id().to_string()), "it names the process that holds it: {}", second.err);
+    first.kill().expect("killed");
+    first.wait().expect("a child");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+}
+
+/// Every gap between two durable steps: the process aborts there, and the next run finishes the campaign.
+#[test]
+fn a_process_that_dies_between_any_two_durable_steps_loses_nothing() {
+    let gaps = [
+        "synthesis.before_trajectory",
+        "synthesis.after_trajectory",
+        "synthesis.after_pointer",
+        "filter.before_verdict",
+        "filter.after_verdict",
+        "filter.before_seal_message",
+        "part.before_rows",
+        "part.between_rows",
+        "part.before_index",
+        "part.after_index",
+        "seal.before_manifest",
+        "seal.between_manifests",
+    ];
+    let house = House::new(12, "", "[teacher]\nkind = \"heuristic\"\nconcurrency = 4\n");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    for gap in gaps {
+        std::fs::remove_dir_all(house.path("out")).expect("removed");
+        let died = house.command(&["run", "campaign.toml"]).env("SLUICE_FAILPOINT", gap).output().expect("the program starts");
+        assert_eq!(died.status.signal(), Some(6), "{gap} is passed: {}", String::from_utf8_lossy(&died.stderr));
+        let next = house.sluice(&["run", "campaign.toml"]);
+        assert_eq!(next.code, Some(0), "{gap}: {}", next.text());
+        house.prove_sealed(12);
+    }
+}
