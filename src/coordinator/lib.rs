@@ -7,6 +7,6 @@ pub mod plan;
 pub mod publish;
 pub mod status;
 
-pub use plan::{Freeze, PlanError, freeze};
+pub use plan::{Freeze, PlanError, freeze, keep_prompts};
 pub use publish::publish_outstanding;
 pub use status::{Progress, progress};

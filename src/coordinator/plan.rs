@@ -89,13 +89,23 @@ async fn plan_new(archive: &dyn Archive, freeze: Freeze<'_>) -> Result<Campaign,
         async move { Ok(archive.put(&key, bytes).await?) }
     };
     let frozen = frozen::cut(seeds, settings.campaign.limit, keep).await?;
-    for prompt in freeze.prompts {
-        archive.put(&keys.prompt(&prompt.digest()), prompt.text.clone().into_bytes()).await.map_err(DatasetError::from)?;
-    }
+    keep_prompts(archive, &settings.campaign.name, freeze.prompts).await?;
     let campaign = campaign_of(archive, freeze, &frozen)?;
     write_samples(archive, &keys, &campaign, 0).await?;
     put_json(archive, &keys.campaign(), &campaign).await?;
     Ok(campaign)
+}
+
+/// Keeps `prompts` in the campaign's folder, by digest. What a judge is told belongs there too, though it is no part of the plan.
+///
+/// # Errors
+/// When the archive fails.
+pub async fn keep_prompts(archive: &dyn Archive, campaign: &str, prompts: &[Prompt]) -> Result<(), DatasetError> {
+    let keys = CampaignKeys::new(campaign);
+    for prompt in prompts {
+        archive.put(&keys.prompt(&prompt.digest()), prompt.text.clone().into_bytes()).await?;
+    }
+    Ok(())
 }
 
 fn campaign_of(archive: &dyn Archive, freeze: Freeze<'_>, frozen: &Frozen) -> Result<Campaign, PlanError> {

@@ -66,7 +66,7 @@ pub async fn publish_outstanding(
         if listing.terminal() >= members.end - members.start {
             let standing = part::read_index(archive, &keys, grade, shard).await?;
             if !standing.is_some_and(|(index, _)| listing.agrees_with(&index)) {
-                let seal = CandidateMessage::Seal { version: MESSAGE_VERSION, uid: campaign.uid.clone(), shard };
+                let seal = CandidateMessage::seal(&campaign.uid, shard);
                 queue.publish(&candidates, vec![model::wire::encode_message("a seal message", &seal)?]).await?;
                 published.seals += 1;
             }
@@ -82,8 +82,8 @@ pub async fn publish_outstanding(
                 continue;
             }
             if synthesised.contains(&job.id) {
-                ledger.replan(&WorkKey::Filter(grade.short().to_owned(), job.id.clone())).await?;
-                let pointer = CandidateMessage::Candidate { version: MESSAGE_VERSION, uid: campaign.uid.clone(), job };
+                let step = ledger.replan(&WorkKey::Filter(grade.short().to_owned(), job.id.clone())).await?;
+                let pointer = CandidateMessage::candidate(&campaign.uid, job).at(step);
                 queue.publish(&candidates, vec![model::wire::encode_message("a candidate message", &pointer)?]).await?;
                 published.candidates += 1;
                 continue;

@@ -321,3 +321,25 @@ fn line_asked_for(loc: Option<i64>, page: &Page) -> Result<Option<u32>, Trouble>
     let Some(loc) = loc else { return Ok(None) };
     u32::try_from(loc).ok().filter(|line| *line <= last).map(Some).ok_or(Trouble::InvalidLocation { loc, last })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::line;
+    use crate::tools::testing::corpus_with;
+
+    #[test]
+    fn texts_of_documents_are_kept_for_the_latest_few_only() {
+        let text = "A sentence of a long text. ".repeat(20_000);
+        let lines: Vec<String> = (0..6).map(|n| line(&format!("https://e.org/{n}"), "Long", &format!("{n} {text}"))).collect();
+        let corpus = corpus_with(&lines);
+        let mut browser = Browser::new(corpus.clone(), ToolLimits::default());
+        for n in 0..6 {
+            let request = OpenRequest { what: Some(Reference::Url(format!("https://e.org/{n}"))), ..OpenRequest::default() };
+            browser.open(&request).expect("it opens");
+        }
+        let kept: Vec<&str> = browser.recent.iter().map(|document| document.subject.url.as_str()).collect();
+        assert_eq!(kept, ["https://e.org/5"]);
+        assert_eq!(browser.views.len(), 6);
+    }
+}

@@ -59,6 +59,9 @@ pub enum CandidateMessage {
         uid: Uid,
         /// The job.
         job: Job,
+        /// Where this message stands among the candidate's messages.
+        #[serde(default)]
+        step: Step,
     },
     /// A shard's last rank became terminal (or seems to have): look, and write its rows and index.
     Seal {
@@ -68,5 +71,35 @@ pub enum CandidateMessage {
         uid: Uid,
         /// The shard.
         shard: u64,
+        /// Where this message stands among the seal's messages.
+        #[serde(default)]
+        step: Step,
     },
+}
+
+impl CandidateMessage {
+    /// The first message of a candidate.
+    pub fn candidate(uid: &Uid, job: Job) -> Self {
+        Self::Candidate { version: MESSAGE_VERSION, uid: uid.clone(), job, step: Step::default() }
+    }
+
+    /// The first message that asks for a shard to be sealed.
+    pub fn seal(uid: &Uid, shard: u64) -> Self {
+        Self::Seal { version: MESSAGE_VERSION, uid: uid.clone(), shard, step: Step::default() }
+    }
+
+    /// The same message at another step.
+    pub fn at(mut self, new: Step) -> Self {
+        match &mut self {
+            Self::Candidate { step, .. } | Self::Seal { step, .. } => *step = new,
+        }
+        self
+    }
+
+    /// Where it stands among the messages of the same work.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Candidate { step, .. } | Self::Seal { step, .. } => *step,
+        }
+    }
 }

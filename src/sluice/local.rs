@@ -72,6 +72,7 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<LocalEnd
     let ledger = Arc::new(EmbeddedLedger::open(ledger_folder(&place, &settings.campaign.name)).await?);
     let corpus = open_or_build(&settings.corpus).await?;
     let campaign = Arc::new(plan(archive.as_ref(), &settings, &corpus).await?);
+    coordinator::keep_prompts(archive.as_ref(), &settings.campaign.name, &grade.prompts()).await?;
     let shutdown = Shutdown::on_signals(DRAIN)?;
     let factory = Factory { campaign, grade, archive, ledger, queue: Arc::new(MemoryQueue::new(QUEUE_BOUND)), shutdown };
     let is_finished = factory.work(corpus, teacher, judge).await?;

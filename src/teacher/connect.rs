@@ -20,7 +20,7 @@ pub struct ConnectError(String);
 /// When the API key's variable is not set, or the script cannot be read.
 pub fn connect(settings: &TeacherSettings) -> Result<Arc<dyn Teacher>, ConnectError> {
     match &settings.kind {
-        TeacherKind::Heuristic => Ok(Arc::new(HeuristicTeacher::default())),
+        TeacherKind::Heuristic => Ok(Arc::new(HeuristicTeacher)),
         TeacherKind::Http(http) => connect_http(http, &settings.model),
         TeacherKind::Scripted { script } => {
             let text = std::fs::read_to_string(script).map_err(|error| ConnectError(format!("read the script {script}: {error}")))?;

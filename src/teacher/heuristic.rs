@@ -6,6 +6,7 @@
 
 mod answer;
 mod candidate;
+mod choice;
 mod evidence;
 mod lexicon;
 mod plan;
@@ -70,7 +71,7 @@ fn next_text(messages: &[Message], sampling: &Sampling) -> String {
 
 fn written(made: &Move) -> String {
     let (name, arguments) = match made {
-        Move::Search { query } => ("search", json!({ "query": query })),
+        Move::Search { query } => ("search", json!({ "query": query, "topn": plan::RESULTS })),
         Move::Open { id, cursor, .. } => ("open", json!({ "id": id, "cursor": cursor })),
         Move::Scroll { cursor, loc } => ("open", json!({ "cursor": cursor, "loc": loc })),
         Move::Find { pattern, cursor } => ("find", json!({ "pattern": pattern, "cursor": cursor })),

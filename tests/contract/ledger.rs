@@ -31,6 +31,7 @@ run_on!(
         a_step_below_the_highest_claimed_is_stale,
         paused_and_cancelled_campaigns_give_nothing_away,
         whoever_lost_a_lease_is_fenced,
+        a_lease_may_be_given_back_twice,
         a_journal_is_read_in_order_by_whoever_takes_over,
         appends_at_once_lose_nothing,
         terminal_ranks_are_a_set_per_grade_and_shard,
@@ -129,6 +130,21 @@ async fn whoever_lost_a_lease_is_fenced(made: &Made) {
     assert!(refused.iter().all(|result| matches!(result, Err(LedgerError::Fenced { .. }))), "{refused:?}");
     assert_eq!(ledger.journal(&job("a")).await.expect("readable"), [entry(0)], "nothing the loser wrote is there");
     ledger.finish(&holder).await.expect("held");
+}
+
+async fn a_lease_may_be_given_back_twice(made: &Made) {
+    let ledger = &*made.ledger;
+    let released = take(ledger, &job("a"), step(0, 0)).await;
+    let finished = take(ledger, &job("b"), step(0, 0)).await;
+    for _ in 0..2 {
+        ledger.release(&released).await.expect("nobody claimed it since");
+        ledger.finish(&finished).await.expect("nobody claimed it since");
+    }
+    assert_eq!(ledger.counts().await.expect("reachable"), LedgerCounts { running: 0, yielded: 1 });
+    assert_eq!(ledger.claim(&job("b"), step(0, 0)).await.expect("reachable"), Claim::Done);
+    let late = ledger.append(&released, vec![entry(0)]).await;
+    assert!(matches!(late, Err(LedgerError::Fenced { .. })), "who gave it back writes no more: {late:?}");
+    take(ledger, &job("a"), step(0, 0)).await;
 }
 
 async fn a_journal_is_read_in_order_by_whoever_takes_over(made: &Made) {

@@ -11,9 +11,9 @@ use dataset::DatasetError;
 use dataset::part::{self, Listing};
 use model::layout::CampaignKeys;
 use model::queue::MESSAGE_VERSION;
-use model::{Campaign, CandidateMessage, Ended, Job, Step, Trajectory, Uid, VerdictObject};
+use model::{Campaign, CandidateMessage, Ended, Job, Trajectory, Uid, VerdictObject};
 use runtime::{
-    Archive, ArchiveError, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, LedgerError, Opened, Queue, QueueError,
+    Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue,
     QueueName, WorkKey, failpoint,
 };
 use teacher::{Journal, JournaledTeacher, Teacher, TeacherErrorKind};
@@ -53,12 +53,12 @@ impl FilterHandler {
 
     async fn filter(&self, uid: &Uid, job: &Job, lease: &Lease) -> Result<(), Failure> {
         let key = self.keys.verdict(self.grade.digest(), job.place.shard, &job.id);
-        if !self.archive.exists(&key).await.map_err(archive_failed)? {
+        if !self.archive.exists(&key).await? {
             let bytes = self.judged(job, lease).await?;
             // While the judge thought, another worker may have finished this job: what stands, stands.
-            if !self.archive.exists(&key).await.map_err(archive_failed)? {
+            if !self.archive.exists(&key).await? {
                 failpoint::hit("filter.before_verdict");
-                self.archive.put(&key, bytes).await.map_err(archive_failed)?;
+                self.archive.put(&key, bytes).await?;
                 failpoint::hit("filter.after_verdict");
             }
         }
@@ -69,37 +69,38 @@ impl FilterHandler {
     /// The bytes of the verdict object.
     async fn judged(&self, job: &Job, lease: &Lease) -> Result<Vec<u8>, Failure> {
         let key = self.keys.trajectory(job.place.shard, &job.id);
-        let Some(bytes) = self.archive.get(&key).await.map_err(archive_failed)? else {
-            return Err(permanent("trajectory_missing", format!("read {key}: there is no such object, and no verdict either")));
+        let Some(bytes) = self.archive.get(&key).await? else {
+            return Err(Failure::permanent("trajectory_missing", format!("read {key}: there is no such object, and no verdict either")));
         };
         let trajectory: Trajectory = model::wire::decode_object("a trajectory", &bytes)
-            .map_err(|error| permanent("trajectory_damaged", format!("read {key}: {error}")))?;
+            .map_err(|error| Failure::permanent("trajectory_damaged", format!("read {key}: {error}")))?;
         let verdict = match &self.judge {
             None => self.grade.evaluate(&trajectory, None).await,
             Some(judge) => {
-                let journal = Journal::open(Arc::clone(&self.ledger), lease.clone()).await.map_err(ledger_failed)?;
+                let journal = Journal::open(Arc::clone(&self.ledger), lease.clone()).await?;
                 let judge = JournaledTeacher::new(Arc::clone(judge), journal);
                 self.grade.evaluate(&trajectory, Some(&judge)).await
             }
         };
         let object = VerdictObject { verdict: verdict.map_err(judge_failed)?, trajectory };
         let encoded = tokio::task::spawn_blocking(move || model::wire::encode_object("a verdict", &object)).await;
-        let encoded = encoded.map_err(|error| transient("panic", format!("encode a verdict: {error}")))?;
-        encoded.map_err(|error| permanent("unencodable", error.to_string()))
+        let encoded = encoded.map_err(|error| Failure::transient("panic", format!("encode a verdict: {error}")))?;
+        encoded.map_err(|error| Failure::permanent("unencodable", error.to_string()))
     }
 
     /// Notes that the job is terminal, and asks for the shard to be sealed when it seems to be its last.
     async fn look_at_shard(&self, uid: &Uid, job: &Job) -> Result<(), Failure> {
         let shard = job.place.shard;
-        let known = self.ledger.note_terminal(self.grade.digest().short(), shard, job.place.rank).await.map_err(ledger_failed)?;
+        let known = self.ledger.note_terminal(self.grade.digest().short(), shard, job.place.rank).await?;
         let (members, _) = self.campaign.plan.members(shard);
         if known < members.end - members.start {
             return Ok(());
         }
-        let seal = CandidateMessage::Seal { version: MESSAGE_VERSION, uid: uid.clone(), shard };
-        let body = model::wire::encode_message("a seal message", &seal).map_err(|error| permanent("unencodable", error.to_string()))?;
+        let seal = CandidateMessage::seal(uid, shard);
+        let body = model::wire::encode_message("a seal message", &seal).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
         failpoint::hit("filter.before_seal_message");
-        self.queue.publish_urgent(&QueueName::Candidates(self.campaign.name.clone()), body).await.map_err(queue_failed)
+        self.queue.publish_urgent(&QueueName::Candidates(self.campaign.name.clone()), body).await?;
+        Ok(())
     }
 
     /// Writes the shard's rows and index, if its ranks are all terminal and no index says so yet.
@@ -132,8 +133,8 @@ impl Handler for FilterHandler {
         };
         let grade = self.grade.digest().short().to_owned();
         let (version, uid, key) = match &message {
-            CandidateMessage::Candidate { version, uid, job } => (*version, uid, WorkKey::Filter(grade, job.id.clone())),
-            CandidateMessage::Seal { version, uid, shard } => (*version, uid, WorkKey::Seal(grade, *shard)),
+            CandidateMessage::Candidate { version, uid, job, .. } => (*version, uid, WorkKey::Filter(grade, job.id.clone())),
+            CandidateMessage::Seal { version, uid, shard, .. } => (*version, uid, WorkKey::Seal(grade, *shard)),
         };
         if version > MESSAGE_VERSION {
             return Opened::Unreadable(format!("a candidate message of version {version}; this build reads {MESSAGE_VERSION}"));
@@ -141,7 +142,7 @@ impl Handler for FilterHandler {
         if *uid != self.campaign.uid {
             return Opened::Foreign(uid.clone());
         }
-        Opened::Work { key, step: Step::default(), message }
+        Opened::Work { key, step: message.step(), message }
     }
 
     async fn is_effected(&self, _message: &CandidateMessage) -> Result<bool, Failure> {
@@ -158,8 +159,9 @@ impl Handler for FilterHandler {
     }
 
     fn next_attempt(&self, message: &CandidateMessage) -> Vec<u8> {
-        // What was decoded from a message encodes to one again; attempts of the filter are counted by the loop alone.
-        model::wire::encode_message("a candidate message", message).unwrap_or_default()
+        // What was decoded from a message encodes to one again.
+        let next = message.clone().at(message.step().next_attempt());
+        model::wire::encode_message("a candidate message", &next).unwrap_or_default()
     }
 
     async fn give_up(&self, message: &CandidateMessage, _lease: &Lease, failure: &Failure) -> Result<(), Failure> {
@@ -173,48 +175,20 @@ impl Handler for FilterHandler {
             rank: job.place.rank,
             kind: failure.name.to_owned(),
             message: failure.message.clone(),
-            attempts: 1,
+            attempts: message.step().attempt + 1,
             round: 0,
             journal: Vec::new(),
         };
-        let bytes = serde_json::to_vec(&ended).map_err(|error| permanent("unencodable", error.to_string()))?;
-        self.archive.put(&self.keys.ended(job.place.shard, &job.id), bytes).await.map_err(archive_failed)?;
+        let bytes = serde_json::to_vec(&ended).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
+        self.archive.put(&self.keys.ended(job.place.shard, &job.id), bytes).await?;
         self.look_at_shard(uid, job).await
-    }
-}
-
-fn permanent(name: &'static str, message: String) -> Failure {
-    Failure { kind: FailureKind::Permanent, name, message, retry_after: None }
-}
-
-fn transient(name: &'static str, message: String) -> Failure {
-    Failure { kind: FailureKind::Transient, name, message, retry_after: None }
-}
-
-fn outage(name: &'static str, message: String) -> Failure {
-    Failure { kind: FailureKind::Outage, name, message, retry_after: None }
-}
-
-fn archive_failed(error: ArchiveError) -> Failure {
-    outage("archive_outage", error.to_string())
-}
-
-fn queue_failed(error: QueueError) -> Failure {
-    outage("queue_outage", error.to_string())
-}
-
-fn ledger_failed(error: LedgerError) -> Failure {
-    match error {
-        LedgerError::Fenced { .. } => Failure { kind: FailureKind::Fenced, name: "fenced", message: error.to_string(), retry_after: None },
-        LedgerError::Damaged { .. } => permanent("journal_damaged", error.to_string()),
-        LedgerError::Unreachable { .. } | LedgerError::Locked { .. } => outage("ledger_outage", error.to_string()),
     }
 }
 
 fn dataset_failed(error: DatasetError) -> Failure {
     match error {
-        DatasetError::Archive(error) => archive_failed(error),
-        error => transient("shard", error.to_string()),
+        DatasetError::Archive(error) => error.into(),
+        error => Failure::transient("shard", error.to_string()),
     }
 }
 

@@ -16,7 +16,7 @@ use teacher::dialect::Reading;
 use teacher::{Journal, JournalError, Request, Teacher, TeacherErrorKind};
 
 use crate::budget::{Advice, Budget};
-use crate::desk::Desk;
+use crate::desk::{Desk, ToolError};
 use crate::pace::Pace;
 use crate::prompts::{Level, budget_notice, notice};
 use crate::transcript::{NewTurn, Transcript};
@@ -275,16 +275,19 @@ async fn clock(journal: &Journal, key: JournalKey, pace: &Pace) -> Result<u64, F
     Ok(busy_ms)
 }
 
-fn tool_failed(panic: crate::desk::ToolPanic) -> Failure {
-    Failure { kind: FailureKind::Transient, name: "tool_panic", message: panic.to_string(), retry_after: None }
+fn tool_failed(error: ToolError) -> Failure {
+    match error {
+        ToolError::CorpusFault => Failure::outage("corpus_fault", error.to_string()),
+        ToolError::Panic(_) => Failure::transient("tool_panic", error.to_string()),
+    }
 }
 
 /// What the worker loop does about a journal's error.
-pub(crate) fn failed(error: JournalError) -> Failure {
+fn failed(error: JournalError) -> Failure {
     let message = error.to_string();
     let (kind, name, retry_after) = match error {
         JournalError::Mismatch { .. } => (FailureKind::Permanent, "journal_mismatch", None),
-        JournalError::Ledger(error) => return ledger_failed(error),
+        JournalError::Ledger(error) => return error.into(),
         JournalError::Teacher(error) => match error.kind {
             TeacherErrorKind::Transient => (FailureKind::Transient, "teacher_transient", error.retry_after),
             TeacherErrorKind::Outage => (FailureKind::Outage, "teacher_outage", error.retry_after),
@@ -292,14 +295,4 @@ pub(crate) fn failed(error: JournalError) -> Failure {
         },
     };
     Failure { kind, name, message, retry_after }
-}
-
-/// What the worker loop does about a ledger's error.
-pub(crate) fn ledger_failed(error: runtime::LedgerError) -> Failure {
-    let (kind, name) = match &error {
-        runtime::LedgerError::Fenced { .. } => (FailureKind::Fenced, "fenced"),
-        runtime::LedgerError::Damaged { .. } => (FailureKind::Permanent, "journal_damaged"),
-        runtime::LedgerError::Unreachable { .. } | runtime::LedgerError::Locked { .. } => (FailureKind::Outage, "ledger_outage"),
-    };
-    Failure { kind, name, message: error.to_string(), retry_after: None }
 }

@@ -20,6 +20,17 @@ pub(crate) struct Desk {
 #[error("carry out an action: {0}")]
 pub(crate) struct ToolPanic(String);
 
+/// An action that came to nothing a trajectory may record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolError {
+    /// The corpus cannot be read at the moment: what a tool says then depends on more than the job.
+    #[error("carry out an action: the corpus cannot be read; check the disk it lies on and `sluice corpus verify` it")]
+    CorpusFault,
+    /// A tool panicked.
+    #[error(transparent)]
+    Panic(#[from] ToolPanic),
+}
+
 /// The desk could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeskError {
@@ -55,15 +66,19 @@ impl Desk {
     /// Carries out `actions` in order.
     ///
     /// # Errors
-    /// When a tool panics.
-    pub(crate) async fn perform(&mut self, actions: Vec<Action>) -> Result<(Vec<Action>, Vec<Observation>), ToolPanic> {
+    /// When the corpus cannot be read, or a tool panics.
+    pub(crate) async fn perform(&mut self, actions: Vec<Action>) -> Result<(Vec<Action>, Vec<Observation>), ToolError> {
         let mut browser = self.browser.take().unwrap_or_else(|| Browser::new(self.corpus.clone(), ToolLimits::default()));
         let (browser, actions, observations) = blocking(move || {
-            let observations = actions.iter().map(|action| corpus::perform(&mut browser, action)).collect();
+            let observations: Vec<Observation> = actions.iter().map(|action| corpus::perform(&mut browser, action)).collect();
             (browser, actions, observations)
         })
         .await?;
         self.browser = Some(browser);
+        let is_faulty = |observation: &Observation| observation.error.as_deref() == Some(corpus::CORPUS_FAULT);
+        if observations.iter().any(is_faulty) {
+            return Err(ToolError::CorpusFault);
+        }
         Ok((actions, observations))
     }
 
@@ -71,7 +86,7 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Desk::perform`].
-    pub(crate) async fn rebuild(&mut self, turns: &[Turn]) -> Result<(), ToolPanic> {
+    pub(crate) async fn rebuild(&mut self, turns: &[Turn]) -> Result<(), ToolError> {
         self.browser = Some(Browser::new(self.corpus.clone(), ToolLimits::default()));
         let actions = turns.iter().flat_map(|turn| turn.actions.iter().cloned()).collect();
         self.perform(actions).await?;

@@ -13,12 +13,12 @@ use model::{
     Campaign, CandidateMessage, Digest, Ended, JobId, JobMessage, Provenance, Sampling, TeacherRecord, Thread, ThreadRole, Trajectory,
 };
 use runtime::{
-    Archive, ArchiveError, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueError, QueueName,
+    Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName,
     WorkKey, failpoint,
 };
 use teacher::{Journal, Teacher};
 
-use crate::browse::{Browse, Research, ledger_failed};
+use crate::browse::{Browse, Research};
 use crate::desk::{Desk, DeskError};
 use crate::pace::{Pace, SLICE};
 use crate::prompts::browse_system;
@@ -58,9 +58,10 @@ impl SynthesisHandler {
     }
 
     async fn publish_pointer(&self, message: &JobMessage) -> Result<(), Failure> {
-        let pointer = CandidateMessage::Candidate { version: MESSAGE_VERSION, uid: message.uid.clone(), job: message.job.clone() };
+        let pointer = CandidateMessage::candidate(&message.uid, message.job.clone());
         let body = encode(&pointer)?;
-        self.queue.publish(&QueueName::Candidates(self.campaign.name.clone()), vec![body]).await.map_err(queue_failed)
+        self.queue.publish(&QueueName::Candidates(self.campaign.name.clone()), vec![body]).await?;
+        Ok(())
     }
 
     fn trajectory(&self, message: &JobMessage, sampling: Sampling, research: Research, provenance: Provenance) -> Trajectory {
@@ -115,15 +116,15 @@ impl Handler for SynthesisHandler {
 
     async fn is_effected(&self, message: &JobMessage) -> Result<bool, Failure> {
         let (shard, job) = (message.job.place.shard, &message.job.id);
-        if self.archive.exists(&self.keys.verdict(&self.grade, shard, job)).await.map_err(archive_failed)? {
+        if self.archive.exists(&self.keys.verdict(&self.grade, shard, job)).await? {
             return Ok(true);
         }
-        if let Some(bytes) = self.archive.get(&self.keys.ended(shard, job)).await.map_err(archive_failed)? {
+        if let Some(bytes) = self.archive.get(&self.keys.ended(shard, job)).await? {
             // An unreadable record of the end is no end: the job runs again and writes a new one.
             let ended_round = serde_json::from_slice::<Ended>(&bytes).ok().map(|ended| ended.round);
             return Ok(ended_round.is_some_and(|round| round >= message.step.round));
         }
-        if self.archive.exists(&self.keys.trajectory(shard, job)).await.map_err(archive_failed)? {
+        if self.archive.exists(&self.keys.trajectory(shard, job)).await? {
             self.publish_pointer(message).await?;
             return Ok(true);
         }
@@ -132,9 +133,9 @@ impl Handler for SynthesisHandler {
 
     async fn handle(&self, message: JobMessage, lease: &Lease, context: &Context) -> Result<Disposition, Failure> {
         if let Some(reason) = &message.seed.invalid {
-            return Err(permanent("invalid_seed", format!("research seed {}: {reason}", message.seed.id)));
+            return Err(Failure::permanent("invalid_seed", format!("research seed {}: {reason}", message.seed.id)));
         }
-        let journal = Journal::open(Arc::clone(&self.ledger), lease.clone()).await.map_err(ledger_failed)?;
+        let journal = Journal::open(Arc::clone(&self.ledger), lease.clone()).await?;
         let mut desk = Desk::new(self.corpus.clone(), &message.seed).await.map_err(corpus_failed)?;
         let pace = Pace::new(context.shutdown.clone(), SLICE);
         let sampling = sampling(&self.campaign, &message.job.id);
@@ -153,9 +154,9 @@ impl Handler for SynthesisHandler {
         let trajectory = self.trajectory(&message, sampling, research, provenance);
         let key = self.keys.trajectory(message.job.place.shard, &message.job.id);
         let bytes = blocking(move || model::wire::encode_object("a trajectory", &trajectory)).await?;
-        let bytes = bytes.map_err(|error| permanent("unencodable", error.to_string()))?;
+        let bytes = bytes.map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
         failpoint::hit("synthesis.before_trajectory");
-        self.archive.put(&key, bytes).await.map_err(archive_failed)?;
+        self.archive.put(&key, bytes).await?;
         failpoint::hit("synthesis.after_trajectory");
         self.publish_pointer(&message).await?;
         failpoint::hit("synthesis.after_pointer");
@@ -184,16 +185,16 @@ impl Handler for SynthesisHandler {
             round: message.step.round,
             journal,
         };
-        let bytes = serde_json::to_vec(&ended).map_err(|error| permanent("unencodable", error.to_string()))?;
+        let bytes = serde_json::to_vec(&ended).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
         failpoint::hit("synthesis.before_ended");
-        self.archive.put(&self.keys.ended(shard, job), bytes).await.map_err(archive_failed)?;
+        self.archive.put(&self.keys.ended(shard, job), bytes).await?;
         failpoint::hit("synthesis.after_ended");
-        let known = self.ledger.note_terminal(self.grade.short(), shard, message.job.place.rank).await.map_err(ledger_failed)?;
+        let known = self.ledger.note_terminal(self.grade.short(), shard, message.job.place.rank).await?;
         let (members, _) = self.campaign.plan.members(shard);
         if known >= members.end - members.start {
-            let seal = CandidateMessage::Seal { version: MESSAGE_VERSION, uid: message.uid.clone(), shard };
+            let seal = CandidateMessage::seal(&message.uid, shard);
             let body = encode(&seal)?;
-            self.queue.publish(&QueueName::Candidates(self.campaign.name.clone()), vec![body]).await.map_err(queue_failed)?;
+            self.queue.publish(&QueueName::Candidates(self.campaign.name.clone()), vec![body]).await?;
         }
         Ok(())
     }
@@ -210,20 +211,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 fn encode<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, Failure> {
-    model::wire::encode_message("a message", message).map_err(|error| permanent("unencodable", error.to_string()))
-}
-
-fn permanent(name: &'static str, message: String) -> Failure {
-    Failure { kind: FailureKind::Permanent, name, message, retry_after: None }
-}
-
-fn archive_failed(error: ArchiveError) -> Failure {
-    Failure { kind: FailureKind::Outage, name: "archive_outage", message: error.to_string(), retry_after: None }
-}
-
-fn queue_failed(error: QueueError) -> Failure {
-    let kind = if matches!(error, QueueError::Oversized { .. }) { FailureKind::Permanent } else { FailureKind::Outage };
-    Failure { kind, name: "queue", message: error.to_string(), retry_after: None }
+    model::wire::encode_message("a message", message).map_err(|error| Failure::permanent("unencodable", error.to_string()))
 }
 
 fn corpus_failed(error: DeskError) -> Failure {

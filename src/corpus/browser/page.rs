@@ -10,7 +10,7 @@ use super::wrap::wrap;
 use crate::neutralise::neutralise;
 
 /// A longer title is cut, in characters; so is a query that becomes one.
-pub(crate) const TITLE_CHARS_MAX: usize = 200;
+const TITLE_CHARS_MAX: usize = 200;
 /// A longer URL is shown cut, in characters.
 const URL_CHARS_MAX: usize = 1_000;
 

@@ -16,7 +16,7 @@ const ECHO_CHARS_MAX: usize = 200;
 pub(crate) enum Trouble {
     #[error("Tool `{0}` is not available. The tools are `search`, `open` and `find`.")]
     UnknownTool(Echo),
-    #[error("The tool call could not be read, so nothing was done: {0}. Write the call again, with its arguments as one JSON object.")]
+    #[error("The tool call could not be read, so nothing was done: {0}. Write the call again, in the form that was asked for.")]
     Unreadable(Echo),
     #[error("Invalid arguments for `{tool}`: `{name}` must be {must_be}, but it was {was}.")]
     BadArgument { tool: &'static str, name: &'static str, must_be: String, was: Echo },

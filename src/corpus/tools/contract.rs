@@ -1,4 +1,4 @@
-//! What the tools promise. The first nine tests name the errors of the browser that this one is modelled on; see its section in ARCHITECTURE.
+//! What the tools promise. Each of the first nine tests is about an error that the browser had after which this one is modelled.
 
 use serde_json::json;
 
@@ -33,7 +33,8 @@ fn plain_text_keeps_its_lines_tables_and_angle_brackets() {
 
 #[test]
 fn find_crosses_the_wrap_and_the_lines_of_a_paragraph() {
-    let corpus = corpus();
+    let word = "nitrilotriacetyl".repeat(10);
+    let corpus = corpus_with(&[line("https://e.org/word", "A word", &format!("Called {word} by few."))]);
     let mut browser = TestBrowser::new(&corpus);
     let opened = browser.show("open", r#"{"id": "https://harbour.example/lights/skarholm"}"#);
     assert!(opened.text.contains("after three \nL"), "the phrase is broken by the wrap:\n{}", opened.text);
@@ -41,6 +42,8 @@ fn find_crosses_the_wrap_and_the_lines_of_a_paragraph() {
         let found = browser.show("find", &format!(r#"{{"pattern": "{pattern}", "cursor": 0}}"#));
         assert!(found.text.contains("【0†match at L"), "{pattern}: {}", found.text);
     }
+    browser.show("open", r#"{"id": "https://e.org/word"}"#);
+    assert!(browser.show("find", &json!({ "pattern": word }).to_string()).text.contains("【0†match at L3】"));
 }
 
 #[test]
@@ -79,7 +82,8 @@ fn the_same_calls_show_the_same_bytes_and_every_search_is_a_page_of_its_own() {
 #[test]
 fn arguments_are_read_in_any_type_and_bounded() {
     let long = "A line of a page that does not end.\n".repeat(5_000);
-    let corpus = corpus_with(&[line("https://e.org/long", "Long", &long)]);
+    let corpus =
+        corpus_with(&[line("https://e.org/long", "Long", &long), line("https://e.org/void", "Void", &format!("x{}", "\n".repeat(5_000)))]);
     let mut browser = TestBrowser::new(&corpus);
     browser.show("search", r#"{"query": 1984}"#);
     browser.show("open", r#"{"id": "0", "cursor": "-1", "view_source": "false"}"#);
@@ -87,10 +91,12 @@ fn arguments_are_read_in_any_type_and_bounded() {
     let limit = 4 * 1024 + 60;
     assert!(long.tokens < limit && long.text.lines().count() > 200, "{} tokens", long.tokens);
     assert_eq!(browser.show("open", r#"{"id": "-1", "loc": "7.0", "num_lines": 2.0}"#).text.lines().count(), 3 + 2);
-    for cursor in ["-2", "\"-3\"", "4", "99999999999"] {
+    let void = browser.show("open", r#"{"id": "https://e.org/void", "num_lines": 5000}"#);
+    assert!(void.text.contains("**viewing lines [0 - 399] of 5002**"), "{}", void.text);
+    for cursor in ["-2", "\"-3\"", "5", "99999999999"] {
         let (kind, text) = browser.trouble("open", &format!(r#"{{"loc": 0, "cursor": {cursor}}}"#));
         assert_eq!(kind, "cursor_out_of_range");
-        assert!(text.ends_with("Available cursor indices: [0 - 3]."), "{text}");
+        assert!(text.ends_with("Available cursor indices: [0 - 4]."), "{text}");
     }
     for (arguments, named) in [
         (r#"{"id": true}"#, "`id`"),
@@ -142,6 +148,31 @@ fn all_results_asked_for_are_in_one_window() {
         let found = browser.show("search", &format!(r#"{{"query": "whale songs of the sound", "topn": {topn}}}"#));
         assert_eq!(found.urls_shown.len(), expected, "topn {topn}");
         assert_eq!(found.text.matches('】').count(), expected, "topn {topn}");
+    }
+}
+
+#[test]
+fn several_queries_give_each_document_once_and_topn_together() {
+    let corpus = corpus();
+    let mut browser = TestBrowser::new(&corpus);
+    let all = browser.show("search", r#"{"query": ["Skarholm light", "light of Skarholm", "ferry"], "topn": 20}"#);
+    let mut distinct = all.urls_shown.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), all.urls_shown.len());
+    let ferry = "https://wiki.example/1984".to_owned();
+    assert!(all.urls_shown.iter().position(|url| *url == ferry).is_some_and(|at| at < 3), "no query is crowded out: {:?}", all.urls_shown);
+    let four = browser.show("search", r#"{"query": ["Skarholm", "quarry", "reef", "keeper", "tide"], "topn": 4}"#);
+    assert_eq!(four.urls_shown.len(), 4);
+}
+
+#[test]
+fn a_url_opens_in_any_spelling_of_its_scheme() {
+    let corpus = corpus();
+    let mut browser = TestBrowser::new(&corpus);
+    for url in ["https://jp.example/todai", "http://jp.example/todai", "jp.example/todai", "HTTPS://jp.example/todai#part"] {
+        let opened = browser.show("open", &json!({ "id": url }).to_string());
+        assert_eq!(opened.url_opened.as_deref(), Some("https://jp.example/todai"), "{url}");
     }
 }
 

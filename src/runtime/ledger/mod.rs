@@ -125,9 +125,11 @@ pub trait Ledger: Send + Sync + 'static {
     async fn journal(&self, key: &WorkKey) -> Result<Vec<JournalEntry>, LedgerError>;
 
     /// Gives the lease back with the work unfinished: it yields or is tried again. Fenced; before the hand-on is published.
+    /// Asked again by the same holder (an answer may be lost) it succeeds: only a later claim fences.
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
 
-    /// Marks the work done and drops its journal: the effect is in the archive. Fenced. A seal is dropped but never remembered as done: a
+    /// Marks the work done and drops its journal: the effect is in the archive. Fenced, and repeatable as
+    /// [`Ledger::release`]. A seal is dropped but never remembered as done: a
     /// shard is sealed again after a retry, and the archive's index decides.
     async fn finish(&self, lease: &Lease) -> Result<(), LedgerError>;
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::{Step, Uid};
 
-use crate::ledger::{Lease, WorkKey};
+use crate::archive::ArchiveError;
+use crate::ledger::{Lease, LedgerError, WorkKey};
+use crate::queue::QueueError;
 use crate::shutdown::Shutdown;
 
 /// What a handler made of a message's bytes.
@@ -65,6 +67,52 @@ pub struct Failure {
     pub message: String,
     /// How long to wait, where the other side said so.
     pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure that trying again does not help.
+    pub fn permanent(name: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Permanent, name, message: message.into(), retry_after: None }
+    }
+
+    /// A failure of this work alone, worth trying again.
+    pub fn transient(name: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Transient, name, message: message.into(), retry_after: None }
+    }
+
+    /// A dependency is down.
+    pub fn outage(name: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Outage, name, message: message.into(), retry_after: None }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Refused { .. } => Self::permanent("archive_refused", error.to_string()),
+            // An archive that cannot be used at all may be mended too: no job is failed by it.
+            ArchiveError::Unavailable { .. } | ArchiveError::Unusable { .. } => Self::outage("archive_outage", error.to_string()),
+        }
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Oversized { .. } => Self::permanent("message_oversized", error.to_string()),
+            QueueError::Unreachable { .. } | QueueError::Closed { .. } => Self::outage("queue_outage", error.to_string()),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Fenced { .. } => Self { kind: FailureKind::Fenced, name: "fenced", message: error.to_string(), retry_after: None },
+            LedgerError::Damaged { .. } => Self::permanent("journal_damaged", error.to_string()),
+            LedgerError::Unreachable { .. } | LedgerError::Locked { .. } => Self::outage("ledger_outage", error.to_string()),
+        }
+    }
 }
 
 /// What a handler may know of the loop it runs in.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::choice;
 use super::evidence::{Evidence, Leaf, Scored};
 use super::question::Kind;
 use super::span;
@@ -13,6 +14,8 @@ const QUOTED_BYTES_MAX: usize = 900;
 const EXACT_BYTES_MAX: usize = 240;
 /// A heading that covers this share of the question is the question, asked by the page itself.
 const HEADING_COVERAGE: f32 = 0.6;
+/// Another sentence is quoted too when it scores this share of the best.
+const OTHER_SCORE: f32 = 0.7;
 /// A best sentence that scores less says nothing about the question.
 const SCORE_MIN: f32 = 0.15;
 
@@ -26,36 +29,44 @@ pub(super) struct Quote {
 
 /// The answer's text.
 pub(super) fn compose(evidence: &Evidence<'_>, best: &[Scored]) -> String {
+    let question = evidence.question;
     let Some(first) = best.first().filter(|first| first.score >= SCORE_MIN) else {
-        return voice::nothing_found(evidence.question);
+        return voice::nothing_found(question);
     };
     if let Some((quote, exact)) = section(evidence) {
-        return voice::answer(evidence.question, &[quote], &exact);
+        return voice::answer(question, &[quote], &exact);
     }
-    let question = evidence.question;
-    let wants_sentences = matches!(question.kind, Kind::Explanation);
-    let span = (!wants_sentences).then(|| span::best(evidence, best.get(..best.len().min(5)).unwrap_or_default())).flatten();
-    let key = match &span {
-        Some(span) => Scored { leaf: span.leaf, sentence: span.sentence, score: first.score },
-        None => *first,
+    let (keys, exact) = match question.kind {
+        Kind::Explanation => (vec![*first], explanation(evidence, first)),
+        Kind::YesNo => (vec![*first], voice::yes_or_no(question, choice::is_yes(evidence, first)).to_owned()),
+        Kind::Choice => match choice::decide(evidence, best) {
+            Some(choice) => (choice.support, choice.text),
+            None => short_answer(evidence, best, first),
+        },
+        _ => short_answer(evidence, best, first),
     };
     let mut quotes: Vec<Quote> = Vec::new();
-    quotes.extend(quote(evidence, key.leaf, key.sentence..key.sentence + 1));
-    let others = best.iter().filter(|other| (other.leaf, other.sentence) != (key.leaf, key.sentence) && other.score >= 0.7 * key.score);
-    for other in others.take(if wants_sentences { 2 } else { 1 }) {
-        let more = quote(evidence, other.leaf, other.sentence..other.sentence + 1);
+    let is_key = |other: &&Scored| keys.iter().any(|key| (other.leaf, other.sentence) == (key.leaf, key.sentence));
+    let others = best.iter().filter(|other| !is_key(other) && other.score >= OTHER_SCORE * first.score);
+    let room = if question.kind == Kind::Explanation { 2 } else { 1 };
+    for scored in keys.iter().chain(others.take(room)) {
+        let more = quote(evidence, scored.leaf, scored.sentence..scored.sentence + 1);
         quotes.extend(more.filter(|more| quotes.iter().all(|known| known.text != more.text)));
     }
-    let exact = match span {
-        Some(span) => span.text,
-        None => explanation(evidence, &key),
-    };
     voice::answer(question, &quotes, &exact)
+}
+
+/// The best span and its sentence; the best sentence itself when it holds no span.
+fn short_answer(evidence: &Evidence<'_>, best: &[Scored], first: &Scored) -> (Vec<Scored>, String) {
+    match span::best(evidence, best.get(..best.len().min(5)).unwrap_or_default()) {
+        Some(span) => (vec![Scored { leaf: span.leaf, sentence: span.sentence, score: first.score }], span.text),
+        None => (vec![*first], explanation(evidence, first)),
+    }
 }
 
 /// The section whose heading asks what the question asks, and its opening as the short answer.
 fn section(evidence: &Evidence<'_>) -> Option<(Quote, String)> {
-    if matches!(evidence.question.kind, Kind::Date | Kind::Number | Kind::YesNo | Kind::Choice) {
+    if matches!(evidence.question.kind, Kind::Date | Kind::Number | Kind::Choice) {
         return None;
     }
     let mut best: Option<(f32, usize, usize)> = None;

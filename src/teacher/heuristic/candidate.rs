@@ -102,6 +102,10 @@ pub(super) fn all(view: &View<'_>, kind: Kind) -> Vec<Candidate> {
     found
 }
 
+fn worth_if(applies: bool, worth: f32) -> f32 {
+    if applies { worth } else { 0.0 }
+}
+
 fn is_year(word: &str) -> bool {
     let digits = word.trim_end_matches('s');
     digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) && matches!(digits.as_bytes().first(), Some(b'1' | b'2'))
@@ -171,8 +175,7 @@ fn numbers(view: &View<'_>) -> Vec<Candidate> {
         let next_is_asked = view.is_asked(at) || view.is_asked(at + 1) && !is_break_word(&view.lower(at));
         let is_dated = is_year(word) || MONTHS.contains(&view.word(at)) || MONTHS.contains(&view.before(start, 1));
         let is_named = view.gap_before(start) == " " && view.shape(start.wrapping_sub(1)) == Some(Shape::Capital) && start > 1;
-        let mut worth = 0.2 + if next_is_asked { 0.25 } else { 0.0 };
-        worth -= if is_dated { 0.3 } else { 0.0 } + if is_named { 0.1 } else { 0.0 };
+        let worth = 0.2 + worth_if(next_is_asked, 0.25) - worth_if(is_dated, 0.3) - worth_if(is_named, 0.1);
         found.push(Candidate { words: start..at, worth });
         if UNITS.contains(&view.word(at)) && !view.is_asked(at) && view.gap_before(at).len() <= 2 {
             found.push(Candidate { words: start..at + 1, worth: worth + 0.05 });
@@ -229,7 +232,7 @@ fn worth_of_name(view: &View<'_>, start: usize, end: usize) -> f32 {
     // "American assurances": an adjective. And the first word of a sentence has its capital anyway.
     let is_adjective = count == 1 && next_is_noun;
     let is_accidental = count == 1 && start == 0 && !view.gap_before(1).starts_with(',');
-    0.2 + 0.02 * count.min(3) as f32 - if is_adjective { 0.15 } else { 0.0 } - if is_accidental { 0.1 } else { 0.0 }
+    0.2 + 0.02 * count.min(3) as f32 - worth_if(is_adjective, 0.15) - worth_if(is_accidental, 0.1)
 }
 
 fn places(view: &View<'_>) -> Vec<Candidate> {
@@ -321,7 +324,7 @@ fn trimmed(view: &View<'_>, words: Range<usize>) -> Option<Candidate> {
     while end > start + 1 && (view.word(end - 1).ends_with("ed") || view.word(end - 1).ends_with("ly")) {
         end -= 1;
     }
-    let worth = 0.1 + if is_determined(start) { 0.04 } else { 0.0 } + if end - start == 1 { -0.03 } else { 0.0 };
+    let worth = 0.1 + worth_if(is_determined(start), 0.04) - worth_if(end - start == 1, 0.03);
     (start < end && end - start <= WORDS_MAX).then_some(Candidate { words: start..end, worth })
 }
 
@@ -349,7 +352,7 @@ fn worth_of_cue(view: &View<'_>, span: &Candidate) -> f32 {
     let is_named = matches!(view.before(before, 1), "called" | "named" | "termed" | "titled" | "dubbed" | "entitled" | "nicknamed")
         || view.before(before, 1) == "as" && matches!(view.before(before, 2), "known" | "to" | "described" | "regarded");
     let is_quoted = view.gap_before(start).ends_with(['"', '“', '‘']);
-    if is_named { 0.15 } else { 0.0 } + if is_quoted { 0.1 } else { 0.0 }
+    worth_if(is_named, 0.15) + worth_if(is_quoted, 0.1)
 }
 
 /// Runs of a script without spaces that the question does not have.

@@ -28,7 +28,7 @@ pub(super) struct Evidence<'a> {
     pub(super) entries: Vec<Entry>,
 }
 
-/// A window of a document, opened or quoted by a find.
+/// A window of a document.
 pub(super) struct Leaf<'a> {
     pub(super) page: Page<'a>,
     pub(super) prose: Prose,
@@ -74,10 +74,9 @@ impl<'a> Evidence<'a> {
         for (search, (_, page)) in conversation.pages(PageKind::Results).enumerate() {
             evidence.add_entries(search, &page, &lookup);
         }
-        for kind in [PageKind::Document, PageKind::Matches] {
-            for (_, page) in conversation.pages(kind) {
-                evidence.add_leaf(page, &lookup);
-            }
+        // Pages of matches quote what a document's page shows whole; they lead there and are no evidence themselves.
+        for (_, page) in conversation.pages(PageKind::Document) {
+            evidence.add_leaf(page, &lookup);
         }
         evidence.learn_rarity();
         evidence
@@ -190,8 +189,7 @@ impl<'a> Evidence<'a> {
         let heading = hits(leaf.prose.sentences.get(at).and_then(|sentence| sentence.heading));
         let near = (hits(at.checked_sub(1)) | hits(Some(at + 1))) & !own;
         let above = (heading | leaf.title_hits) & !own & !near;
-        let is_quoted = leaf.page.kind == PageKind::Matches;
-        self.coverage(own) + 0.4 * self.coverage(near) + 0.5 * self.coverage(above) - if is_quoted { 0.1 } else { 0.0 }
+        self.coverage(own) + 0.4 * self.coverage(near) + 0.5 * self.coverage(above)
     }
 
     /// What only a look at the words can tell: terms that stand together as in the question, and an answer of the right kind.

@@ -17,7 +17,7 @@ const FUNCTION_WORDS: [&str; 135] = [
 ];
 
 /// Adverbs, prepositions and plain verbs that end a noun phrase, beyond the function words.
-const BREAK_WORDS: [&str; 119] = [
+const BREAK_WORDS: [&str; 120] = [
     "above", "according", "across", "against", "almost", "along", "already", "although", "amongst", "another", "approximately", "around",
     "based", "became", "become", "becoming", "began", "behind", "being", "below", "beyond", "called", "came", "caused", "currently", "despite",
     "either", "especially", "even", "eventually", "ever", "every", "few", "finally", "followed", "former", "found", "gave", "generally", "held",

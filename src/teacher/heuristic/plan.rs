@@ -2,12 +2,11 @@
 //!
 //! The stage is read off the calls made so far, so that nothing has to be remembered between turns. No call is ever made twice.
 
-use super::evidence::{Entry, Evidence, Scored};
-use super::lexicon::is_function_word;
+use super::evidence::{Entry, Evidence, Leaf, Scored};
 use super::question::Kind;
 use super::reading::{Call, Conversation, Demand, Page, PageKind};
 use super::span;
-use super::text::{Shape, mix, words};
+use super::text::{Shape, Word, mix, words};
 
 /// After this many calls the answer has to be found in what was read.
 const CALLS_MAX: usize = 10;
@@ -17,6 +16,10 @@ const SEARCHES_MAX: usize = 3;
 const COVERAGE_STRONG: f32 = 0.6;
 /// One trajectory in this many makes two calls in one turn.
 const PAIRED_ONE_IN: u64 = 10;
+/// Words of a phrase that is looked up.
+const PATTERN_WORDS: usize = 3;
+/// Results we ask for: what one window shows.
+pub(super) const RESULTS: u32 = 15;
 /// The longest query we write, in bytes.
 const QUERY_BYTES_MAX: usize = 240;
 
@@ -163,6 +166,7 @@ impl Planner<'_> {
             return Vec::new();
         }
         let mut queries = Vec::new();
+        queries.extend(self.unread_name_query());
         queries.extend(self.bridge_query());
         queries.extend(self.checking_query());
         let mut plain = self.plain_queries();
@@ -173,6 +177,20 @@ impl Planner<'_> {
         queries.extend(plain);
         let unused = queries.into_iter().map(|query| Move::Search { query }).find(|search| !self.was_made(search));
         unused.into_iter().collect()
+    }
+
+    /// A name of the question that the best evidence does not mention at all, with what is asked about it.
+    fn unread_name_query(&self) -> Option<String> {
+        let covered = self.best.first().map_or(0, |best| self.evidence.surroundings(best));
+        let titles = self.evidence.leaves.iter().fold(0, |titles, leaf| titles | leaf.title_hits);
+        let question = self.evidence.question;
+        let is_unread = |name: &&String| {
+            let numbers: Vec<usize> = words(name).iter().filter_map(|word| question.terms.iter().position(|term| term.keys.contains(&word.key))).collect();
+            !numbers.is_empty() && numbers.iter().all(|number| (covered | titles) & (1 << number) == 0)
+        };
+        let name = question.names.iter().find(is_unread)?;
+        let common = question.terms.iter().filter(|term| !term.is_name).map(|term| term.surface.as_str()).take(4);
+        Some(format!("{name} {}", common.collect::<Vec<_>>().join(" ")).trim().to_owned())
     }
 
     /// A name that stands near what was found and not in the question, with the terms that nothing covers yet.
@@ -215,6 +233,7 @@ impl Planner<'_> {
     fn ranked(&self) -> Vec<&Entry> {
         let opened: Vec<(i64, i64)> = self.conversation.steps.iter().filter_map(|step| Some((step.call.cursor?, step.call.id?))).collect();
         let latest = self.conversation.count("search").saturating_sub(1);
+        let titles = self.evidence.leaves.iter().fold(0, |titles, leaf| titles | leaf.title_hits);
         let mut ranked: Vec<(&Entry, f32)> = Vec::new();
         for entry in &self.evidence.entries {
             if opened.contains(&(i64::from(entry.cursor), entry.id)) || self.was_read(entry) {
@@ -223,7 +242,11 @@ impl Planner<'_> {
             let by_rank = 0.6 / (1.0 + 0.5 * entry.rank as f32);
             let by_search = if entry.search == latest && latest > 0 { 0.1 } else { 0.0 };
             let asked = entry.hits & self.evidence.asked();
-            let score = self.evidence.coverage(asked) + 0.3 * self.evidence.coverage(entry.title_hits) + by_rank + by_search;
+            let by_title = 0.3 * self.evidence.coverage(entry.title_hits & self.evidence.asked());
+            // Another subject of the question, or one that an earlier page led to.
+            let new_title = entry.title_hits & !titles;
+            let by_news = if titles == 0 { 0.0 } else { 0.6 * self.evidence.coverage(new_title) };
+            let score = self.evidence.coverage(asked) + by_title + by_news + by_rank + by_search;
             ranked.push((entry, score));
         }
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then((a.0.search, a.0.rank).cmp(&(b.0.search, b.0.rank))));
@@ -242,24 +265,55 @@ impl Planner<'_> {
         same_title.into_iter().any(|leaf| start.is_empty() || leaf.prose.text.contains(start))
     }
 
-    /// Looks up a rare word on the page read last: one that its window does not show, or on a short page the one that matters most.
+    /// Looks up something on the page read last: on a page that goes on below its window what the search result quoted from it, else the
+    /// rarest word of the question.
     fn find(&self) -> Option<Move> {
-        let leaf = self.evidence.leaves.iter().rev().find(|leaf| leaf.page.kind == PageKind::Document)?;
+        let leaf = self.evidence.leaves.last()?;
         let page = &leaf.page;
-        let shown = leaf.hits.iter().fold(0, |all, hits| all | hits);
         let is_whole = page.shown.0 == 0 && page.shown.1 >= page.last_line;
-        let wanted = |number: usize| if is_whole { shown & (1 << number) != 0 } else { (shown | leaf.title_hits) & (1 << number) == 0 };
-        let rarest = |is_wanted: &dyn Fn(usize) -> bool| {
-            let numbers = 0..self.evidence.question.terms.len();
-            let weight = |number: &usize| self.evidence.weights.get(*number).copied().unwrap_or_default();
-            numbers.filter(|number| is_wanted(*number)).max_by(|a, b| weight(a).total_cmp(&weight(b)).then(b.cmp(a)))
-        };
-        let number = rarest(&wanted).or_else(|| rarest(&|number| shown & (1 << number) != 0)).or_else(|| rarest(&|_| true))?;
-        let term = self.evidence.terms.get(number)?;
+        let quoted = if is_whole { None } else { self.quoted_elsewhere(leaf) };
+        let pattern = quoted.or_else(|| self.rarest_word(leaf, is_whole))?;
+        Some(Move::Find { pattern, cursor: page.cursor })
+    }
+
+    /// The rarest word of the question that the window shows, in the page's spelling; if it shows none of them, the rarest of all.
+    fn rarest_word(&self, leaf: &Leaf<'_>, is_whole: bool) -> Option<String> {
+        let shown = leaf.hits.iter().fold(0, |all, hits| all | hits);
+        let beyond_title = if is_whole { shown } else { shown & !leaf.title_hits };
+        let numbers = 0..self.evidence.question.terms.len();
+        let weight = |number: &usize| self.evidence.weights.get(*number).copied().unwrap_or_default();
+        let is_better = |number: &usize| (beyond_title & (1 << number) != 0, shown & (1 << number) != 0);
+        let rank = |a: &usize, b: &usize| is_better(a).cmp(&is_better(b)).then(weight(a).total_cmp(&weight(b))).then(b.cmp(a));
+        let term = numbers.max_by(rank).and_then(|number| self.evidence.terms.get(number))?;
         let on_page = leaf.prose.words.iter().find(|word| term.keys.contains(&word.key));
         let as_written = on_page.and_then(|word| leaf.prose.text.get(word.start..word.end));
-        let pattern = as_written.unwrap_or(&term.surface).to_owned();
-        (!is_function_word(&pattern)).then_some(Move::Find { pattern, cursor: page.cursor })
+        Some(as_written.unwrap_or(&term.surface).to_owned())
+    }
+
+    /// The few words of the search result's snippet that hold most of the question, unless the window shows them.
+    fn quoted_elsewhere(&self, leaf: &Leaf<'_>) -> Option<String> {
+        let opened_by = self.conversation.steps.iter().find(|step| step.page.is_some_and(|page| page.cursor == leaf.page.cursor))?;
+        let (id, cursor) = (opened_by.call.id?, opened_by.call.cursor?);
+        let entry = self.evidence.entries.iter().find(|entry| entry.id == id && i64::from(entry.cursor) == cursor)?;
+        let mut best: Option<(f32, &str)> = None;
+        for part in entry.snippet.split('…') {
+            let words = words(part);
+            let weights: Vec<f32> = words.iter().map(|word| self.weight_of(word)).collect();
+            for (window, weights) in words.windows(PATTERN_WORDS).zip(weights.windows(PATTERN_WORDS)) {
+                let score: f32 = weights.iter().sum();
+                let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
+                let Some(text) = part.get(first.start..last.end) else { continue };
+                if score > best.map_or(0.0, |(known, _)| known) && !leaf.prose.text.contains(text) {
+                    best = Some((score, text));
+                }
+            }
+        }
+        best.map(|(_, text)| text.to_owned())
+    }
+
+    fn weight_of(&self, word: &Word) -> f32 {
+        let number = self.evidence.question.terms.iter().position(|term| term.keys.contains(&word.key));
+        number.and_then(|number| self.evidence.weights.get(number)).copied().unwrap_or_default()
     }
 
     /// Goes to the first match of the latest find that lies outside what was shown of its page.

@@ -1,5 +1,6 @@
 //! What a question asks for: its terms, the names in it, and the kind of answer that would do.
 
+use super::choice;
 use super::lexicon::{DENSE_QUESTION_WORDS, family, is_function_word, is_name_joint, is_weak, kind_of_focus, kind_of_question_word};
 use super::text::{Shape, Word, is_dense, key, words};
 
@@ -57,6 +58,8 @@ pub(super) struct Question {
     pub(super) gap: Option<Gap>,
     /// Whether more than one thing is asked for: "who were", "which countries".
     pub(super) is_plural: bool,
+    /// The two possible answers, when the question names them.
+    pub(super) options: Option<[String; 2]>,
 }
 
 /// An answer stands behind or before a term: behind "write" in "what did X write", before it in "who wrote X".
@@ -83,12 +86,13 @@ impl Question {
         let quotes = quotations(&text);
         let mut names: Vec<String> = quotes.clone();
         names.extend(capitalised_spans(&text, &words, &lower));
-        let asked = asked_for(&text, &words, &lower, language, &names);
+        let options = choice::options(&text, &names);
+        let asked = asked_for(&words, &lower, &text, language, options.is_some());
         let terms = terms_of(&text, &words, &lower, asked.at, asked.focus.as_deref());
         let gap = asked.at.and_then(|at| gap_of(&words, &lower, &terms, at, asked.focus.as_deref()));
         let next = asked.at.and_then(|at| lower.get(at + 1)).map(String::as_str).unwrap_or_default();
         let is_plural = matches!(next, "were" | "are") || asked.focus.as_deref().is_some_and(|focus| focus.len() > 3 && focus.ends_with('s'));
-        Self { language, kind: asked.kind, terms, names, focus: asked.focus, gap, is_plural, text }
+        Self { language, kind: asked.kind, terms, names, focus: asked.focus, gap, is_plural, options, text }
     }
 }
 
@@ -165,7 +169,7 @@ fn capitalised_spans(text: &str, words: &[Word], lower: &[String]) -> Vec<String
 /// Whether only joints stand between two capitalised words: "Journal of the Senate", but not "Paris in France".
 fn joined_by_joints(gap: &str) -> bool {
     let gap = gap.trim();
-    !gap.is_empty() && gap.len() <= 10 && gap.split(' ').all(|word| matches!(word, "of" | "the" | "de" | "la" | "del" | "van" | "von" | "du" | "di"))
+    !gap.is_empty() && gap.len() <= 10 && gap.split(' ').all(|word| matches!(word, "of" | "the" | "de" | "la" | "del" | "van" | "von" | "du" | "di" | "to"))
 }
 
 /// What is asked for, and where the question word stands.
@@ -179,18 +183,21 @@ fn is_auxiliary(word: &str) -> bool {
     matches!(word, "did" | "does" | "do" | "is" | "are" | "was" | "were" | "has" | "have" | "had" | "can" | "could" | "will" | "would" | "should" | "may")
 }
 
-fn asked_for(text: &str, words: &[Word], lower: &[String], language: Language, names: &[String]) -> Asked {
+fn asked_for(words: &[Word], lower: &[String], text: &str, language: Language, is_choice: bool) -> Asked {
     if words.iter().any(|word| word.shape == Shape::Dense) && language != Language::Other {
         let first = DENSE_QUESTION_WORDS.iter().filter_map(|(word, kind)| Some((text.find(word)?, *kind))).min_by_key(|(at, _)| *at);
         return Asked { kind: first.map_or(Kind::Thing, |(_, kind)| kind), at: None, focus: None };
     }
-    let is_choice = lower.iter().any(|word| word == "or") && names.len() >= 2;
     let is_question_word = |word: &String| word == "how" || word == "wie" || word == "cómo" || kind_of_question_word(word).is_some();
     // English "was" is German "what"; in an English question it is a verb.
     let at = lower.iter().position(|word| is_question_word(word) && !(word == "was" && language == Language::English));
     let Some(at) = at else {
         let is_yes_no = lower.first().is_some_and(|word| is_auxiliary(word));
-        let kind = if is_choice { Kind::Choice } else if is_yes_no { Kind::YesNo } else { Kind::Thing };
+        let kind = match () {
+            () if is_choice => Kind::Choice,
+            () if is_yes_no => Kind::YesNo,
+            () => Kind::Thing,
+        };
         return Asked { kind, at: None, focus: None };
     };
     if lower.first().is_some_and(|word| is_auxiliary(word)) && at > 2 {

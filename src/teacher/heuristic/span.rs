@@ -20,10 +20,13 @@ pub(super) fn has_candidate(evidence: &Evidence<'_>, leaf: &Leaf<'_>, sentence: 
     candidate::all(&view, evidence.question.kind).iter().any(|span| !view.repeats_question(span))
 }
 
-/// Names in a sentence, as written, in order.
+/// Names in a sentence that the question does not have, as written, those that stand best first.
 pub(super) fn names_in<'v>(evidence: &'v Evidence<'_>, leaf: &'v Leaf<'_>, sentence: usize) -> Vec<&'v str> {
     let Some(view) = View::of(evidence, leaf, sentence) else { return Vec::new() };
-    candidate::all(&view, Kind::Person).iter().filter(|name| !view.repeats_question(name)).map(|name| view.text_of(name)).collect()
+    let names = candidate::all(&view, Kind::Person).into_iter().filter(|name| !view.repeats_question(name));
+    let mut names: Vec<(Candidate, f32)> = names.map(|name| (name.clone(), fitness(&view, &name))).collect();
+    names.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.words.start.cmp(&b.0.words.start)));
+    names.iter().map(|(name, _)| view.text_of(name)).collect()
 }
 
 /// The best short answer in the best sentences.

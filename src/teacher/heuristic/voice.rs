@@ -95,6 +95,18 @@ pub(super) fn answer(question: &Question, quotes: &[Quote], exact: &str) -> Stri
     format!("{text}\n\nExact Answer: {exact}")
 }
 
+/// The short answer to a question that wants no more.
+pub(super) fn yes_or_no(question: &Question, is_yes: bool) -> &'static str {
+    match (question.language, is_yes) {
+        (Language::Chinese, true) => "是",
+        (Language::Chinese, false) => "否",
+        (Language::Japanese, true) => "はい",
+        (Language::Japanese, false) => "いいえ",
+        (_, true) => "yes",
+        (_, false) => "no",
+    }
+}
+
 /// Says that nothing was found.
 pub(super) fn nothing_found(question: &Question) -> String {
     match question.language {

@@ -42,8 +42,9 @@ impl ModelJudge {
             messages.push(Message::text(Role::Assistant, completion.text));
             messages.push(Message::text(Role::User, fill(AGAIN, &[("problem", problem.clone())])));
         }
+        // Both replies are in the journal: another attempt would read the same two.
         Err(JudgeError {
-            kind: TeacherErrorKind::Transient,
+            kind: TeacherErrorKind::Permanent,
             message: format!("read the judgement of `{}` on job {}: after {REPLIES_MAX} replies, {problem}", self.name, trajectory.job_id),
             retry_after: None,
         })

@@ -158,20 +158,18 @@ impl Book {
     }
 
     pub(super) fn release(&mut self, lease: &Lease) -> Result<(), LedgerError> {
-        self.let_go(lease, Standing::Waiting)?;
-        self.waiting += 1;
-        Ok(())
+        self.let_go(lease, Standing::Waiting)
     }
 
     pub(super) fn finish(&mut self, lease: &Lease) -> Result<(), LedgerError> {
-        self.fenced(lease)?;
-        self.drop_journal(&lease.key)?;
         let standing = match lease.key {
             WorkKey::Synthesis(_) | WorkKey::Filter(..) => Standing::Done,
             // A shard may have to be sealed again: a person retries one of its jobs, or its hint came too early.
             WorkKey::Seal(..) => Standing::Free,
         };
-        self.let_go(lease, standing)
+        let journal = self.held.get(&lease.key).and_then(|held| held.journal);
+        self.let_go(lease, standing)?;
+        self.drop_journal(&lease.key, journal)
     }
 
     pub(super) fn note_terminal(&mut self, grade: &str, shard: u64, rank: u64) -> Result<u64, LedgerError> {
@@ -216,18 +214,22 @@ impl Book {
         LedgerCounts { running: self.held.len() as u64, yielded: self.waiting }
     }
 
+    /// Asked twice, as after an answer that was lost, it does nothing the second time: fenced is only who was followed by a later claim.
     fn let_go(&mut self, lease: &Lease, standing: Standing) -> Result<(), LedgerError> {
-        self.fenced(lease)?;
-        let Some(known) = self.remembered(&lease.key)? else {
-            return Err(LedgerError::Damaged { what: lease.key.to_string(), reason: "it is held and not on record".to_owned() });
-        };
+        let known = self.remembered(&lease.key)?.filter(|known| known.epoch == lease.epoch);
+        let Some(known) = known else { return Err(LedgerError::Fenced { key: lease.key.to_string() }) };
+        if known.standing == Standing::Done {
+            return Ok(());
+        }
+        self.waiting += u64::from(standing == Standing::Waiting);
+        self.waiting -= u64::from(known.standing == Standing::Waiting);
         self.remember(&lease.key, &Remembered { standing, ..known })?;
         self.set_held(&lease.key, None);
         Ok(())
     }
 
-    fn drop_journal(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
-        let length = match self.held.get(key).and_then(|held| held.journal) {
+    fn drop_journal(&mut self, key: &WorkKey, length: Option<u64>) -> Result<(), LedgerError> {
+        let length = match length {
             Some(length) => length,
             None => self.journal_len(key)?,
         };

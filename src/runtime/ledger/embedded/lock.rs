@@ -8,6 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::ledger::LedgerError;
 
 const FILE: &str = "lock";
+/// A lock just given back may live on for a moment in a process that was being started meanwhile: it has our files until it runs its program.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// Held as long as this value lives.
 #[derive(Debug)]
@@ -21,15 +24,17 @@ impl Lock {
         let path = folder.join(FILE);
         let unreachable = |error: io::Error| LedgerError::Unreachable { reason: format!("lock {}: {error}", path.display()) };
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreachable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::Error(error)) => return Err(unreachable(error)),
-            Err(TryLockError::WouldBlock) => {
-                return Err(LedgerError::Locked { path: folder.display().to_string(), holder: holder(&mut file) });
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    write_holder(&mut file).map_err(unreachable)?;
+                    return Ok(Self { _file: file });
+                }
+                Err(TryLockError::Error(error)) => return Err(unreachable(error)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             }
         }
-        write_holder(&mut file).map_err(unreachable)?;
-        Ok(Self { _file: file })
+        Err(LedgerError::Locked { path: folder.display().to_string(), holder: holder(&mut file) })
     }
 }
 
