@@ -106,7 +106,13 @@ impl Source {
     /// The next lines; none at the end.
     pub(crate) fn next_batch(&mut self, index_first: u64) -> Result<Option<Batch>, CorpusError> {
         let line_first = self.lines_read + 1;
-        let mut batch = Batch { path: Arc::clone(&self.path), line_first, index_first, bytes: Vec::new(), lines: Vec::new() };
+        let mut batch = Batch {
+            path: Arc::clone(&self.path),
+            line_first,
+            index_first,
+            bytes: Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8),
+            lines: Vec::new(),
+        };
         while batch.bytes.len() < BATCH_BYTES {
             let Some(line) = read_line(&mut *self.reader, &mut batch.bytes, self.bytes_max).map_err(CorpusError::io("read", &self.path))?
             else {

@@ -29,8 +29,11 @@ pub(crate) struct Rest {
 impl Rest {
     /// As JSON; nothing when there is nothing.
     pub(crate) fn to_json(&self) -> Option<String> {
-        let is_empty = self.links.is_empty() && self.metadata.is_empty();
-        (!is_empty).then(|| serde_json::json!({ "links": self.links, "metadata": self.metadata }).to_string())
+        if self.links.is_empty() && self.metadata.is_empty() {
+            return None;
+        }
+        // What was read from JSON can be written as JSON.
+        serde_json::to_string(self).ok()
     }
 }
 

@@ -12,6 +12,7 @@ pub mod job;
 pub mod journal;
 pub mod layout;
 pub mod queue;
+pub mod repetition;
 pub mod row;
 pub mod seed;
 pub mod settings;

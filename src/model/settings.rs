@@ -222,6 +222,7 @@ impl Settings {
             ("recipe.max_tool_calls", json!(browse.max_tool_calls)),
             ("recipe.context_tokens", json!(browse.context_tokens)),
             ("recipe.completion_tokens", json!(browse.completion_tokens)),
+            ("recipe.wall_s", json!(browse.wall_s)),
             ("recipe.as_of", json!(browse.as_of)),
             ("teacher.kind", json!(kind)),
             ("teacher.model", json!(teacher.model)),

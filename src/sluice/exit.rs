@@ -74,7 +74,10 @@ impl From<runtime::LedgerError> for VerbError {
 
 impl From<corpus::CorpusError> for VerbError {
     fn from(error: corpus::CorpusError) -> Self {
-        Self::usage(error)
+        match error {
+            corpus::CorpusError::Io { .. } | corpus::CorpusError::Index { .. } => Self::unreachable(error),
+            error => Self::usage(error),
+        }
     }
 }
 

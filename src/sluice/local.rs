@@ -12,7 +12,7 @@ use corpus::Corpus;
 use dataset::SealOptions;
 use filter::{FilterHandler, Grade};
 use model::settings::{CorpusSettings, JudgeKind, RecipeSettings};
-use model::{Campaign, Manifest, Settings, Uid};
+use model::{Campaign, ControlState, Manifest, Settings, Uid};
 use runtime::ledger::embedded::EmbeddedLedger;
 use runtime::queue::memory::MemoryQueue;
 use runtime::worker::Counters;
@@ -28,7 +28,7 @@ use crate::verbs::corpus as corpus_verbs;
 use crate::verbs::status::rubric;
 
 /// Time for completions in flight after the first Ctrl-C; with the loop's last words it stays within two seconds.
-const DRAIN: Duration = Duration::from_millis(1500);
+const DRAIN: Duration = Duration::from_millis(1200);
 /// Messages that wait in the queue: the planner stays this far ahead, whatever the size of the campaign.
 const QUEUE_BOUND: usize = 1024;
 /// Candidates graded at once when the judge is no model.
@@ -72,6 +72,11 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<LocalEnd
     let ledger = Arc::new(EmbeddedLedger::open(ledger_folder(&place, &settings.campaign.name)).await?);
     let corpus = open_or_build(&settings.corpus).await?;
     let campaign = Arc::new(plan(archive.as_ref(), &settings, &corpus).await?);
+    let control = dataset::frozen::control(archive.as_ref(), &settings.campaign.name).await?;
+    if control.state != ControlState::Running {
+        let message = format!("run campaign {}: its control.json says that it is {:?}", settings.campaign.name, control.state);
+        return Err(VerbError::Usage(message));
+    }
     coordinator::keep_prompts(archive.as_ref(), &settings.campaign.name, &grade.prompts()).await?;
     let shutdown = Shutdown::on_signals(DRAIN)?;
     let factory = Factory { campaign, grade, archive, ledger, queue: Arc::new(MemoryQueue::new(QUEUE_BOUND)), shutdown };
@@ -157,8 +162,11 @@ impl Factory {
             async move { shutdown.requested().await }
         }));
 
-        let result = self.until_idle(&synthesised, &filtered, &filter).await;
-        self.shutdown.request();
+        let result = self.until_idle(&mut workers, &synthesised, &filtered, &filter).await;
+        // A second request would end the drain that a signal began.
+        if !self.shutdown.is_requested() {
+            self.shutdown.request();
+        }
         while let Some(ended) = workers.join_next().await {
             ended.map_err(anyhow::Error::from)?.map_err(VerbError::unreachable)?;
         }
@@ -194,7 +202,13 @@ impl Factory {
     }
 
     /// Publishes what is outstanding and waits until nothing is left; `false` when asked to stop before.
-    async fn until_idle(&self, synthesised: &Counters, filtered: &Counters, filter: &FilterHandler) -> Result<bool, VerbError> {
+    async fn until_idle(
+        &self,
+        workers: &mut JoinSet<Result<WorkerReport, QueueError>>,
+        synthesised: &Counters,
+        filtered: &Counters,
+        filter: &FilterHandler,
+    ) -> Result<bool, VerbError> {
         let before = coordinator::progress(self.archive.as_ref(), &self.campaign, self.grade.digest()).await?;
         let terminal_before = before.planned - before.outstanding;
         let bar = RunBar::new(before.planned, terminal_before);
@@ -207,6 +221,10 @@ impl Factory {
         let is_finished = loop {
             tokio::select! {
                 () = self.shutdown.requested() => break false,
+                Some(ended) = workers.join_next() => {
+                    let report = ended.map_err(anyhow::Error::from)?.map_err(VerbError::unreachable)?;
+                    return Err(VerbError::Bug(anyhow::anyhow!("run the campaign: a worker ended before its work did: {report:?}")));
+                }
                 published = &mut publish, if !is_published => {
                     published.map_err(VerbError::unreachable)?;
                     is_published = true;

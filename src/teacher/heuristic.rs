@@ -5,16 +5,23 @@
 //! state between turns, so that the same request always gets the same completion. Calls are written as text, so that the dialects run.
 
 mod answer;
+mod asked;
 mod candidate;
 mod choice;
 mod evidence;
+mod figure;
 mod lexicon;
+mod lookup;
+mod name;
+mod phrase;
 mod plan;
 mod prose;
+mod query;
 mod question;
 mod reading;
 mod span;
 mod text;
+mod view;
 mod voice;
 
 use async_trait::async_trait;
@@ -22,7 +29,7 @@ use model::{Completion, FinishReason, Message, Sampling, Usage};
 use serde_json::{Map, Value, json};
 
 use self::evidence::Evidence;
-use self::plan::{Dice, Move};
+use self::plan::{Dice, Move, Planner};
 use self::question::Question;
 use self::reading::Conversation;
 use crate::{Request, Teacher, TeacherError, dialect};
@@ -57,7 +64,8 @@ fn next_text(messages: &[Message], sampling: &Sampling) -> String {
     let best = evidence.best();
     let of_question = text::key(&question.text);
     let seed = (sampling.temperature > 0.0).then_some(sampling.seed);
-    let moves = plan::next(&evidence, &best, &conversation, Dice { seed, of_question });
+    let planner = Planner { evidence: &evidence, best: &best, conversation: &conversation, dice: Dice { seed, of_question } };
+    let moves = planner.next();
     let variant = text::mix(of_question, conversation.steps.len() as u64);
     if moves.is_empty() {
         let answer = answer::compose(&evidence, &best);

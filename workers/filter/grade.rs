@@ -233,10 +233,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_replies_that_cannot_be_read_are_a_transient_error() {
+    async fn two_replies_that_cannot_be_read_fail_the_candidate_for_good() {
         let teacher = Replies::new(&["Fine.", "{\"score\": 12}"]);
         let error = model_grade().evaluate(&sample::trajectory(), Some(&teacher)).await.expect_err("no judgement");
-        assert_eq!(error.kind, TeacherErrorKind::Transient);
+        assert_eq!(error.kind, TeacherErrorKind::Permanent);
         assert!(error.message.contains("`score` was 12") && teacher.asked().len() == 2, "{error}");
     }
 

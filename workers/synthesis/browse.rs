@@ -177,9 +177,9 @@ impl Browse {
         for action in reading.actions.iter_mut().skip(left.min(CALLS_PER_TURN_MAX)) {
             action.unreadable = Some("too many calls: this one was not carried out".into());
         }
-        let is_repetition = transcript.repeats(&reading.actions);
         let (actions, observations) = desk.perform(std::mem::take(&mut reading.actions)).await.map_err(tool_failed)?;
         let mut notices = unreadable(&reading);
+        let is_repetition = transcript.repeats(&actions, &observations);
         if is_repetition {
             notices.push(notice(NoticeKind::Repetition, ""));
         }
@@ -235,7 +235,9 @@ fn demand(transcript: &mut Transcript, limit: Limit, most: u32) {
 /// The turn after a demand: its text is the answer, its calls are not carried out.
 fn close_forced(transcript: Transcript, desk: &Desk, limit: Limit, completion: Completion, mut reading: Reading) -> Research {
     reading.actions.clear();
+    let is_withheld = completion.finish_reason == FinishReason::ContentFilter;
     let outcome = match limit {
+        _ if is_withheld => Outcome::Refused,
         _ if !reading.text.trim().is_empty() => Outcome::ForcedAnswer,
         Limit::Turns => Outcome::TurnLimit,
         Limit::ToolCalls => Outcome::ToolCallLimit,

@@ -69,12 +69,15 @@ impl Budget {
             (Limit::FruitlessTurns, FRUITLESS_MAX),
         ];
         levels.extend(browse.completion_tokens.map(|most| (Limit::CompletionTokens, most)));
-        levels.extend(browse.wall_s.map(|seconds| (Limit::WallTime, seconds * 1000)));
+        levels.extend(browse.wall_s.map(|seconds| (Limit::WallTime, seconds.saturating_mul(1000))));
         Self { levels, warned: Vec::new() }
     }
 
-    /// What to do before the next turn.
+    /// What to do before the next turn. Before the first there is nobody to tell, so it is always taken.
     pub(crate) fn advise(&mut self, used: &Used) -> Advice {
+        if used.turns == 0 {
+            return Advice::GoOn;
+        }
         for &(limit, most) in &self.levels {
             let level = Level { limit, used: used.of(limit), most };
             if level.used >= most {
@@ -85,7 +88,7 @@ impl Budget {
             let level = Level { limit, used: used.of(limit), most };
             // Repeats and fruitless turns have notices of their own, each time.
             let counts_up_to_a_demand = matches!(limit, Limit::Repetition | Limit::FruitlessTurns);
-            let is_near = level.used * 100 >= most * WARN_AT_PERCENT;
+            let is_near = level.used.saturating_mul(100) >= most.saturating_mul(WARN_AT_PERCENT);
             if is_near && !counts_up_to_a_demand && !self.warned.contains(&limit) {
                 self.warned.push(limit);
                 return Advice::Warn(level);
@@ -143,13 +146,13 @@ mod tests {
 
     #[test]
     fn the_context_keeps_room_for_the_forced_answer() {
-        let used = Used { context_tokens: 10_000 - 1000 - CONTEXT_MARGIN_TOKENS, ..Used::default() };
+        let used = Used { turns: 1, context_tokens: 10_000 - 1000 - CONTEXT_MARGIN_TOKENS, ..Used::default() };
         assert!(matches!(budget(11).advise(&used), Advice::Force(level) if level.limit == Limit::ContextTokens));
     }
 
     #[test]
     fn wall_time_forces_by_the_journal_s_clock() {
-        let used = Used { busy_ms: 10_000, ..Used::default() };
+        let used = Used { turns: 1, busy_ms: 10_000, ..Used::default() };
         assert!(matches!(budget(11).advise(&used), Advice::Force(level) if level.limit == Limit::WallTime));
     }
 }

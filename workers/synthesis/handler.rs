@@ -12,10 +12,7 @@ use model::queue::MESSAGE_VERSION;
 use model::{
     Campaign, CandidateMessage, Digest, Ended, JobId, JobMessage, Provenance, Sampling, TeacherRecord, Thread, ThreadRole, Trajectory,
 };
-use runtime::{
-    Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName,
-    WorkKey, failpoint,
-};
+use runtime::{Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint};
 use teacher::{Journal, Teacher};
 
 use crate::browse::{Browse, Research};

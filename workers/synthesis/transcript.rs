@@ -5,8 +5,9 @@
 
 use std::collections::HashSet;
 
+use model::repetition::sameness;
 use model::settings::Dialect;
-use model::{Action, Completion, Message, Observation, Role, Turn, Usage};
+use model::{Action, Completion, Digest, Message, Observation, Role, Turn, Usage};
 use teacher::Conversation;
 
 use crate::budget::Used;
@@ -34,7 +35,8 @@ pub(crate) struct Transcript {
     marks: Vec<(usize, Used)>,
     used: Used,
     usage: Usage,
-    actions: HashSet<String>,
+    /// What was done so far, for recognising repetition.
+    done: HashSet<Digest>,
 }
 
 impl Transcript {
@@ -49,7 +51,7 @@ impl Transcript {
             marks: Vec::new(),
             used: Used { context_tokens, ..Used::default() },
             usage: Usage::default(),
-            actions: HashSet::new(),
+            done: HashSet::new(),
         }
     }
 
@@ -73,9 +75,10 @@ impl Transcript {
         self.used.busy_ms = busy_ms;
     }
 
-    /// Whether all of `actions` were made before.
-    pub(crate) fn repeats(&self, actions: &[Action]) -> bool {
-        !actions.is_empty() && actions.iter().all(|action| self.actions.contains(&canonical(action)))
+    /// Whether all of `actions` were made before, with the same result.
+    pub(crate) fn repeats(&self, actions: &[Action], observations: &[Observation]) -> bool {
+        let mut pairs = actions.iter().zip(observations);
+        !actions.is_empty() && pairs.all(|(action, observation)| self.done.contains(&sameness(action, observation)))
     }
 
     /// Adds a turn: to the record, and to what the model will see.
@@ -88,7 +91,7 @@ impl Transcript {
         self.used.completion_tokens += turn.usage.completion_tokens;
         self.used.repeats = if is_repetition { self.used.repeats + 1 } else { 0 };
         self.used.fruitless = if turn.actions.is_empty() { self.used.fruitless + 1 } else { 0 };
-        self.actions.extend(turn.actions.iter().map(canonical));
+        self.done.extend(turn.actions.iter().zip(&turn.observations).map(|(action, observation)| sameness(action, observation)));
 
         self.say(teacher::dialect::assistant_message(self.dialect, &completion), None);
         for (action, observation) in turn.actions.iter().zip(&turn.observations) {
@@ -135,10 +138,4 @@ impl Transcript {
         self.used.context_tokens += tokens + FRAME_TOKENS;
         self.conversation.push(message);
     }
-}
-
-/// An action's tool and arguments in one form, whatever the order in which they were written.
-fn canonical(action: &Action) -> String {
-    let sorted: std::collections::BTreeMap<_, _> = action.arguments.iter().collect();
-    format!("{} {}", action.tool, serde_json::to_string(&sorted).unwrap_or_default())
 }

@@ -4,12 +4,15 @@ use std::ops::Range;
 
 use super::choice;
 use super::evidence::{Evidence, Leaf, Scored};
-use super::question::Kind;
+use super::asked::Kind;
 use super::span;
+use super::text::shortened;
 use super::voice;
 
 /// Quoted text of one answer, in bytes.
 const QUOTED_BYTES_MAX: usize = 900;
+/// The longest title that is named, in bytes.
+const TITLE_BYTES_MAX: usize = 120;
 /// The longest short answer, in bytes.
 const EXACT_BYTES_MAX: usize = 240;
 /// A heading that covers this share of the question is the question, asked by the page itself.
@@ -40,7 +43,7 @@ pub(super) fn compose(evidence: &Evidence<'_>, best: &[Scored]) -> String {
         Kind::Explanation => (vec![*first], explanation(evidence, first)),
         Kind::YesNo => (vec![*first], voice::yes_or_no(question, choice::is_yes(evidence, first)).to_owned()),
         Kind::Choice => match choice::decide(evidence, best) {
-            Some(choice) => (choice.support, choice.text),
+            Some(choice) => (choice.support, abridged(&choice.text, EXACT_BYTES_MAX)),
             None => short_answer(evidence, best, first),
         },
         _ => short_answer(evidence, best, first),
@@ -58,8 +61,10 @@ pub(super) fn compose(evidence: &Evidence<'_>, best: &[Scored]) -> String {
 
 /// The best span and its sentence; the best sentence itself when it holds no span.
 fn short_answer(evidence: &Evidence<'_>, best: &[Scored], first: &Scored) -> (Vec<Scored>, String) {
-    match span::best(evidence, best.get(..best.len().min(5)).unwrap_or_default()) {
-        Some(span) => (vec![Scored { leaf: span.leaf, sentence: span.sentence, score: first.score }], span.text),
+    match span::best(evidence, best) {
+        Some(span) => {
+            (vec![Scored { leaf: span.leaf, sentence: span.sentence, score: first.score }], abridged(&span.text, EXACT_BYTES_MAX))
+        }
         None => (vec![*first], explanation(evidence, first)),
     }
 }
@@ -95,7 +100,7 @@ fn section(evidence: &Evidence<'_>) -> Option<(Quote, String)> {
         return None;
     }
     let opening = leaf.prose.sentence(heading + 1);
-    Some((quote(evidence, number, heading + 1..end)?, shortened(opening, EXACT_BYTES_MAX)))
+    Some((quote(evidence, number, heading + 1..end)?, abridged(opening, EXACT_BYTES_MAX)))
 }
 
 /// Sentences in a row, as one quotation.
@@ -109,7 +114,7 @@ fn quote(evidence: &Evidence<'_>, leaf: usize, sentences: Range<usize>) -> Optio
     let cursor = leaf.page.cursor;
     let marker = if from == to { format!("【{cursor}†L{from}】") } else { format!("【{cursor}†L{from}-L{to}】") };
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Some(Quote { text: shortened(&text, QUOTED_BYTES_MAX), title: leaf.page.title.to_owned(), marker })
+    Some(Quote { text: abridged(&text, QUOTED_BYTES_MAX), title: abridged(leaf.page.title, TITLE_BYTES_MAX), marker })
 }
 
 /// For "why" and "how", what follows the word that gives the reason or the manner; else the sentence.
@@ -118,20 +123,19 @@ fn explanation(evidence: &Evidence<'_>, key: &Scored) -> String {
     let sentence = leaf.prose.sentence(key.sentence);
     let asked = evidence.question.text.to_lowercase();
     let signs: &[&str] = match () {
-        () if asked.contains("why") => &[" because ", " due to ", " in order to ", " so that ", " to avoid ", " as a result of ", " since "],
+        () if asked.contains("why") => {
+            &[" because ", " due to ", " in order to ", " so that ", " to avoid ", " as a result of ", " since "]
+        }
         () if asked.starts_with("how") => &[" by ", " through ", " using ", " via "],
         () => &[],
     };
     let reason = signs.iter().find_map(|sign| sentence.split_once(sign).map(|(_, after)| format!("{}{after}", sign.trim_start())));
-    shortened(reason.as_deref().unwrap_or(sentence).trim_end_matches('.'), EXACT_BYTES_MAX)
+    abridged(reason.as_deref().unwrap_or(sentence).trim_end_matches('.'), EXACT_BYTES_MAX)
 }
 
-/// `text`, cut after a word with an ellipsis when it is longer than `bytes_max`.
-fn shortened(text: &str, bytes_max: usize) -> String {
-    if text.len() <= bytes_max {
-        return text.trim().to_owned();
-    }
-    let cut = text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default();
-    let cut = cut.rfind(' ').filter(|at| *at > bytes_max / 2).and_then(|at| cut.get(..at)).unwrap_or(cut);
-    format!("{}…", cut.trim_end())
+/// `text`, with an ellipsis where it was cut.
+fn abridged(text: &str, bytes_max: usize) -> String {
+    let text = text.trim();
+    let short = shortened(text, bytes_max);
+    if short.len() < text.len() { format!("{short}…") } else { short.to_owned() }
 }

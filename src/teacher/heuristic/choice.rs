@@ -20,7 +20,8 @@ const LATER: [&str; 9] = ["later", "younger", "youngest", "latest", "recently", 
 pub(super) fn decide(evidence: &Evidence<'_>, best: &[Scored]) -> Option<Choice> {
     let question = evidence.question;
     let [left, right] = question.options.as_ref()?;
-    let has = |signs: &[&str]| question.text.split(|c: char| !c.is_alphanumeric()).any(|word| signs.contains(&word.to_lowercase().as_str()));
+    let has =
+        |signs: &[&str]| question.text.split(|c: char| !c.is_alphanumeric()).any(|word| signs.contains(&word.to_lowercase().as_str()));
     let pages = (page_about(evidence, left), page_about(evidence, right));
     if has(&EARLIER) || has(&LATER) {
         if let (Some(one), Some(other)) = pages
@@ -42,9 +43,10 @@ pub(super) fn decide(evidence: &Evidence<'_>, best: &[Scored]) -> Option<Choice>
 pub(super) fn is_yes(evidence: &Evidence<'_>, best: &Scored) -> bool {
     let Some(leaf) = evidence.leaves.get(best.leaf) else { return false };
     let sentence = leaf.prose.sentence(best.sentence).to_lowercase();
-    let is_denied = sentence.split(|c: char| !c.is_alphanumeric()).any(|word| matches!(word, "not" | "no" | "never" | "neither" | "cannot"));
+    let is_denied =
+        sentence.split(|c: char| !c.is_alphanumeric()).any(|word| matches!(word, "not" | "no" | "never" | "neither" | "cannot"));
     let covered = evidence.surroundings(best) & evidence.asked();
-    evidence.coverage(covered) >= 0.6 && !is_denied
+    evidence.coverage(covered) >= 0.8 && !is_denied
 }
 
 /// The page whose title names the option most nearly.
@@ -77,8 +79,10 @@ fn first_year(evidence: &Evidence<'_>, leaf: usize) -> Option<(u32, Scored)> {
 /// The two things on both sides of "or": names where there are any, else what stands between the marks.
 pub(super) fn options(text: &str, names: &[String]) -> Option<[String; 2]> {
     let (before, after) = text.rsplit_once(" or ")?;
-    let named_last = names.iter().filter(|name| before.trim_end_matches(['"', '”', ',']).ends_with(name.as_str())).max_by_key(|name| name.len());
-    let named_first = names.iter().filter(|name| after.trim_start_matches(['"', '“']).starts_with(name.as_str())).max_by_key(|name| name.len());
+    let named_last =
+        names.iter().filter(|name| before.trim_end_matches(['"', '”', ',']).ends_with(name.as_str())).max_by_key(|name| name.len());
+    let named_first =
+        names.iter().filter(|name| after.trim_start_matches(['"', '“']).starts_with(name.as_str())).max_by_key(|name| name.len());
     let left = named_last.map(String::as_str).unwrap_or_else(|| before.rsplit([',', ':']).next().unwrap_or_default().trim());
     let right = named_first.map(String::as_str).unwrap_or_else(|| after.trim_end_matches(['?', '.', ' ']));
     let is_short = |option: &str| (1..=8).contains(&option.split_whitespace().count());

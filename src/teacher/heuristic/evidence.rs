@@ -4,7 +4,8 @@
 //! sentence costs what its words cost to look up.
 
 use super::prose::Prose;
-use super::question::{Kind, Question, Term};
+use super::asked::Kind;
+use super::question::{Question, Term};
 use super::reading::{Conversation, Page, PageKind};
 use super::span;
 use super::text::{Word, words};
@@ -69,8 +70,7 @@ impl<'a> Evidence<'a> {
         terms.extend(learnt_terms(question, conversation));
         terms.truncate(TERMS_MAX);
         let lookup = Lookup::of(&terms);
-        let mut evidence =
-            Self { question, weights: vec![0.0; terms.len()], terms, total: 0.0, leaves: Vec::new(), entries: Vec::new() };
+        let mut evidence = Self { question, weights: vec![0.0; terms.len()], terms, total: 0.0, leaves: Vec::new(), entries: Vec::new() };
         for (search, (_, page)) in conversation.pages(PageKind::Results).enumerate() {
             evidence.add_entries(search, &page, &lookup);
         }
@@ -111,7 +111,8 @@ impl<'a> Evidence<'a> {
     fn add_leaf(&mut self, page: Page<'a>, lookup: &Lookup) {
         let prose = Prose::of(&page);
         let title_hits = lookup.hits(&words(page.title));
-        let hits = prose.sentences.iter().map(|sentence| lookup.hits(prose.words.get(sentence.words.clone()).unwrap_or_default())).collect();
+        let hits =
+            prose.sentences.iter().map(|sentence| lookup.hits(prose.words.get(sentence.words.clone()).unwrap_or_default())).collect();
         self.leaves.push(Leaf { page, prose, title_hits, hits });
     }
 
@@ -153,6 +154,11 @@ impl<'a> Evidence<'a> {
         mask_of_first(self.question.terms.len())
     }
 
+    /// Terms in the titles of the pages read so far.
+    pub(super) fn titles(&self) -> u64 {
+        self.leaves.iter().fold(0, |titles, leaf| titles | leaf.title_hits)
+    }
+
     /// What a sentence and its surroundings hold: itself, its neighbours, its heading and title.
     pub(super) fn surroundings(&self, of: &Scored) -> u64 {
         let Some(leaf) = self.leaves.get(of.leaf) else { return 0 };
@@ -189,7 +195,7 @@ impl<'a> Evidence<'a> {
         let heading = hits(leaf.prose.sentences.get(at).and_then(|sentence| sentence.heading));
         let near = (hits(at.checked_sub(1)) | hits(Some(at + 1))) & !own;
         let above = (heading | leaf.title_hits) & !own & !near;
-        self.coverage(own) + 0.4 * self.coverage(near) + 0.5 * self.coverage(above)
+        self.coverage(own) + 0.55 * self.coverage(near) + 0.5 * self.coverage(above)
     }
 
     /// What only a look at the words can tell: terms that stand together as in the question, and an answer of the right kind.
@@ -202,8 +208,8 @@ impl<'a> Evidence<'a> {
         let by_pairs = 0.3 * together / self.question.terms.len().max(4) as f32;
         let by_kind = match self.question.kind {
             Kind::Explanation | Kind::YesNo | Kind::Choice | Kind::Thing => 0.0,
-            _ if span::has_candidate(self, leaf, of.sentence) => 0.15,
-            _ => -0.15,
+            _ if span::has_candidate(self, leaf, of.sentence) => 0.1,
+            _ => 0.0,
         };
         let by_length = if words.len() < 4 { -0.2 } else { 0.0 };
         by_pairs + by_kind + by_length

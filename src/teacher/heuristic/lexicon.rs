@@ -2,31 +2,269 @@
 //!
 //! Everything else about a word is learnt from how often it occurs in what was read.
 
-use super::question::Kind;
+use super::asked::Kind;
 
 /// English words that say nothing about a subject. Sorted.
 const FUNCTION_WORDS: [&str; 135] = [
-    "a", "about", "after", "all", "also", "am", "among", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being",
-    "between", "both", "but", "by", "can", "could", "did", "do", "does", "doing", "done", "during", "each", "for", "from", "give", "had", "has",
-    "have", "having", "he", "her", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "many", "may", "me",
-    "might", "more", "most", "much", "must", "my", "nor", "not", "of", "off", "on", "one", "only", "or", "other", "our", "out", "over", "own",
-    "please", "s", "same", "shall", "she", "should", "so", "some", "such", "t", "tell", "than", "that", "the", "their", "them", "themselves",
-    "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "upon", "us", "very", "was", "we",
-    "were", "what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "within", "without", "would",
-    "you", "your", "despite", "d", "e", "g", "ii", "ll", "m", "re", "ve",
+    "a",
+    "about",
+    "after",
+    "all",
+    "also",
+    "am",
+    "among",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "at",
+    "be",
+    "because",
+    "been",
+    "before",
+    "being",
+    "between",
+    "both",
+    "but",
+    "by",
+    "can",
+    "could",
+    "did",
+    "do",
+    "does",
+    "doing",
+    "done",
+    "during",
+    "each",
+    "for",
+    "from",
+    "give",
+    "had",
+    "has",
+    "have",
+    "having",
+    "he",
+    "her",
+    "hers",
+    "him",
+    "his",
+    "how",
+    "i",
+    "if",
+    "in",
+    "into",
+    "is",
+    "it",
+    "its",
+    "itself",
+    "many",
+    "may",
+    "me",
+    "might",
+    "more",
+    "most",
+    "much",
+    "must",
+    "my",
+    "nor",
+    "not",
+    "of",
+    "off",
+    "on",
+    "one",
+    "only",
+    "or",
+    "other",
+    "our",
+    "out",
+    "over",
+    "own",
+    "please",
+    "s",
+    "same",
+    "shall",
+    "she",
+    "should",
+    "so",
+    "some",
+    "such",
+    "t",
+    "tell",
+    "than",
+    "that",
+    "the",
+    "their",
+    "them",
+    "themselves",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "those",
+    "through",
+    "to",
+    "too",
+    "under",
+    "until",
+    "up",
+    "upon",
+    "us",
+    "very",
+    "was",
+    "we",
+    "were",
+    "what",
+    "when",
+    "where",
+    "whether",
+    "which",
+    "while",
+    "who",
+    "whom",
+    "whose",
+    "why",
+    "will",
+    "with",
+    "within",
+    "without",
+    "would",
+    "you",
+    "your",
+    "despite",
+    "d",
+    "e",
+    "g",
+    "ii",
+    "ll",
+    "m",
+    "re",
+    "ve",
 ];
 
 /// Adverbs, prepositions and plain verbs that end a noun phrase, beyond the function words.
 const BREAK_WORDS: [&str; 120] = [
-    "above", "according", "across", "against", "almost", "along", "already", "although", "amongst", "another", "approximately", "around",
-    "based", "became", "become", "becoming", "began", "behind", "being", "below", "beyond", "called", "came", "caused", "currently", "despite",
-    "either", "especially", "even", "eventually", "ever", "every", "few", "finally", "followed", "former", "found", "gave", "generally", "held",
-    "however", "include", "included", "includes", "including", "initially", "instead", "just", "known", "later", "latter", "least", "led", "less",
-    "like", "made", "mainly", "make", "makes", "moreover", "named", "near", "nearly", "neither", "never", "now", "often", "once", "onto",
-    "originally", "particularly", "per", "primarily", "rather", "respectively", "said", "saw", "several", "show", "showed", "shows", "similar",
-    "since", "still", "subsequently", "take", "takes", "therefore", "though", "throughout", "thus", "today", "together", "took", "toward",
-    "towards", "typically", "unlike", "used", "uses", "usually", "using", "various", "via", "went", "whereas", "yet", "also", "began", "begins",
-    "won", "wrote", "become", "further", "early", "late", "having", "so", "then", "first",
+    "above",
+    "according",
+    "across",
+    "against",
+    "almost",
+    "along",
+    "already",
+    "although",
+    "amongst",
+    "another",
+    "approximately",
+    "around",
+    "based",
+    "became",
+    "become",
+    "becoming",
+    "began",
+    "behind",
+    "being",
+    "below",
+    "beyond",
+    "called",
+    "came",
+    "caused",
+    "currently",
+    "despite",
+    "either",
+    "especially",
+    "even",
+    "eventually",
+    "ever",
+    "every",
+    "few",
+    "finally",
+    "followed",
+    "former",
+    "found",
+    "gave",
+    "generally",
+    "held",
+    "however",
+    "include",
+    "included",
+    "includes",
+    "including",
+    "initially",
+    "instead",
+    "just",
+    "known",
+    "later",
+    "latter",
+    "least",
+    "led",
+    "less",
+    "like",
+    "made",
+    "mainly",
+    "make",
+    "makes",
+    "moreover",
+    "named",
+    "near",
+    "nearly",
+    "neither",
+    "never",
+    "now",
+    "often",
+    "once",
+    "onto",
+    "originally",
+    "particularly",
+    "per",
+    "primarily",
+    "rather",
+    "respectively",
+    "said",
+    "saw",
+    "several",
+    "show",
+    "showed",
+    "shows",
+    "similar",
+    "since",
+    "still",
+    "subsequently",
+    "take",
+    "takes",
+    "therefore",
+    "though",
+    "throughout",
+    "thus",
+    "today",
+    "together",
+    "took",
+    "toward",
+    "towards",
+    "typically",
+    "unlike",
+    "used",
+    "uses",
+    "usually",
+    "using",
+    "various",
+    "via",
+    "went",
+    "whereas",
+    "yet",
+    "also",
+    "began",
+    "begins",
+    "won",
+    "wrote",
+    "become",
+    "further",
+    "early",
+    "late",
+    "having",
+    "so",
+    "then",
+    "first",
 ];
 
 /// Whether `word`, in lower case, cannot be part of a noun phrase.
@@ -36,9 +274,46 @@ pub(super) fn is_break_word(word: &str) -> bool {
 
 /// Words of questions that a page need not repeat.
 const WEAK_WORDS: [&str; 40] = [
-    "another", "become", "became", "call", "called", "consider", "considered", "describe", "described", "example", "exist", "get", "got", "kind",
-    "known", "like", "mean", "name", "named", "names", "number", "part", "people", "person", "place", "refer", "referred", "say", "something",
-    "sort", "take", "term", "thing", "time", "type", "use", "used", "word", "year", "years",
+    "another",
+    "become",
+    "became",
+    "call",
+    "called",
+    "consider",
+    "considered",
+    "describe",
+    "described",
+    "example",
+    "exist",
+    "get",
+    "got",
+    "kind",
+    "known",
+    "like",
+    "mean",
+    "name",
+    "named",
+    "names",
+    "number",
+    "part",
+    "people",
+    "person",
+    "place",
+    "refer",
+    "referred",
+    "say",
+    "something",
+    "sort",
+    "take",
+    "term",
+    "thing",
+    "time",
+    "type",
+    "use",
+    "used",
+    "word",
+    "year",
+    "years",
 ];
 
 /// Whether `word`, in lower case, is a function word.
@@ -106,13 +381,14 @@ pub(super) fn family(word: &str) -> &'static [&'static str] {
 pub(super) fn kind_of_focus(word: &str) -> Option<Kind> {
     Some(match word {
         "year" | "years" | "date" | "day" | "month" | "century" | "decade" | "era" => Kind::Date,
-        "many" | "much" | "old" | "tall" | "far" | "large" | "big" | "high" | "deep" | "fast" | "heavy" | "percent" | "percentage" | "number"
-        | "amount" | "population" | "age" | "height" | "length" | "price" | "cost" | "distance" | "temperature" | "speed" | "weight"
-        | "frequency" | "often" | "long" | "wide" | "fraction" | "proportion" => Kind::Number,
-        "country" | "city" | "state" | "town" | "county" | "province" | "continent" | "region" | "nation" | "nationality" | "village" | "location"
-        | "island" | "capital" | "birthplace" => Kind::Place,
-        "person" | "man" | "woman" | "actor" | "actress" | "president" | "king" | "queen" | "author" | "director" | "singer" | "player" | "leader"
-        | "pope" | "emperor" | "writer" | "artist" | "scientist" | "composer" | "philosopher" => Kind::Person,
+        "many" | "much" | "old" | "tall" | "far" | "large" | "big" | "high" | "deep" | "fast" | "heavy" | "percent" | "percentage"
+        | "number" | "amount" | "population" | "age" | "height" | "length" | "price" | "cost" | "distance" | "temperature" | "speed"
+        | "weight" | "revenue" | "salary" | "income" | "limit" | "ratio" | "frequency" | "often" | "long" | "wide" | "fraction"
+        | "proportion" => Kind::Number,
+        "country" | "city" | "state" | "town" | "county" | "province" | "continent" | "region" | "nation" | "nationality" | "village"
+        | "location" | "island" | "capital" | "birthplace" => Kind::Place,
+        "person" | "man" | "woman" | "actor" | "actress" | "president" | "king" | "queen" | "author" | "director" | "singer" | "player"
+        | "leader" | "pope" | "emperor" | "writer" | "artist" | "scientist" | "composer" | "philosopher" => Kind::Person,
         _ => return None,
     })
 }
@@ -123,9 +399,12 @@ pub(super) fn kind_of_question_word(word: &str) -> Option<Kind> {
         "who" | "whom" | "whose" | "quién" | "quiénes" | "wer" | "wem" | "qui" | "кто" | "cine" | "ποιος" => Kind::Person,
         "when" | "cuándo" | "wann" | "quand" | "когда" | "când" | "πότε" => Kind::Date,
         "where" | "dónde" | "wo" | "où" | "где" | "unde" | "πού" => Kind::Place,
-        "cuánto" | "cuánta" | "cuántos" | "cuántas" | "wieviel" | "wieviele" | "combien" | "сколько" | "câți" | "câte" | "πόσα" | "πόσες" => Kind::Number,
+        "cuánto" | "cuánta" | "cuántos" | "cuántas" | "wieviel" | "wieviele" | "combien" | "сколько" | "câți" | "câte" | "πόσα"
+        | "πόσες" => Kind::Number,
         "why" | "warum" | "pourquoi" | "почему" | "γιατί" => Kind::Explanation,
-        "what" | "which" | "qué" | "cuál" | "was" | "welche" | "welcher" | "quel" | "quelle" | "что" | "ce" | "care" | "τι" => Kind::Thing,
+        "what" | "which" | "qué" | "cuál" | "was" | "welche" | "welcher" | "quel" | "quelle" | "что" | "ce" | "care" | "τι" => {
+            Kind::Thing
+        }
         _ => return None,
     })
 }
@@ -176,9 +455,36 @@ pub(super) const MONTHS: [&str; 12] =
 pub(super) fn is_number_word(word: &str) -> bool {
     matches!(
         word,
-        "two" | "three" | "four" | "five" | "six" | "seven" | "eight" | "nine" | "ten" | "eleven" | "twelve" | "thirteen" | "fourteen" | "fifteen"
-            | "twenty" | "thirty" | "forty" | "fifty" | "sixty" | "hundred" | "thousand" | "million" | "billion" | "trillion" | "half" | "dozen"
-            | "none" | "zero" | "once" | "twice"
+        "two"
+            | "three"
+            | "four"
+            | "five"
+            | "six"
+            | "seven"
+            | "eight"
+            | "nine"
+            | "ten"
+            | "eleven"
+            | "twelve"
+            | "thirteen"
+            | "fourteen"
+            | "fifteen"
+            | "twenty"
+            | "thirty"
+            | "forty"
+            | "fifty"
+            | "sixty"
+            | "hundred"
+            | "thousand"
+            | "million"
+            | "billion"
+            | "trillion"
+            | "half"
+            | "dozen"
+            | "none"
+            | "zero"
+            | "once"
+            | "twice"
     )
 }
 

@@ -2,23 +2,7 @@
 
 use super::choice;
 use super::lexicon::{DENSE_QUESTION_WORDS, family, is_function_word, is_name_joint, is_weak, kind_of_focus, kind_of_question_word};
-use super::text::{Shape, Word, is_dense, key, words};
-
-/// The kind of answer that would do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Person,
-    Date,
-    Place,
-    Number,
-    /// Some thing; the question says which in its own words.
-    Thing,
-    /// One of the two things that the question names.
-    Choice,
-    YesNo,
-    /// Why, how, what is: sentences, not a span.
-    Explanation,
-}
+use super::text::{Shape, Word, is_dense, key, shortened, words};
 
 /// The language of an answer's own words; quotations stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +46,6 @@ pub(super) struct Question {
     pub(super) options: Option<[String; 2]>,
 }
 
-/// An answer stands behind or before a term: behind "write" in "what did X write", before it in "who wrote X".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gap {
-    /// Number of the term.
-    pub(super) term: usize,
-    pub(super) is_behind: bool,
-}
-
 /// Terms are flagged in one machine word, and learned ones need room too.
 pub(super) const TERMS_MAX: usize = 40;
 
@@ -91,7 +67,8 @@ impl Question {
         let terms = terms_of(&text, &words, &lower, asked.at, asked.focus.as_deref());
         let gap = asked.at.and_then(|at| gap_of(&words, &lower, &terms, at, asked.focus.as_deref()));
         let next = asked.at.and_then(|at| lower.get(at + 1)).map(String::as_str).unwrap_or_default();
-        let is_plural = matches!(next, "were" | "are") || asked.focus.as_deref().is_some_and(|focus| focus.len() > 3 && focus.ends_with('s'));
+        let is_plural =
+            matches!(next, "were" | "are") || asked.focus.as_deref().is_some_and(|focus| focus.len() > 3 && focus.ends_with('s'));
         Self { language, kind: asked.kind, terms, names, focus: asked.focus, gap, is_plural, options, text }
     }
 }
@@ -100,7 +77,8 @@ fn asked_part(message: &str) -> String {
     let message = message.trim();
     let labelled = message.lines().find_map(|line| line.trim_start().strip_prefix("Question:"));
     let asked = labelled.map(str::trim).filter(|asked| !asked.is_empty()).unwrap_or(message);
-    asked.get(..asked.floor_char_boundary(QUESTION_BYTES_MAX)).unwrap_or_default().to_owned()
+    // What we quote of a question must not look like a tag of the protocol.
+    shortened(asked, QUESTION_BYTES_MAX).replace(['<', '>'], " ")
 }
 
 fn language_of(text: &str, lower: &[String]) -> Language {
@@ -111,9 +89,12 @@ fn language_of(text: &str, lower: &[String]) -> Language {
     if has('\u{4E00}'..='\u{9FFF}') {
         return Language::Chinese;
     }
-    let is_english = |word: &String| matches!(word.as_str(), "the" | "what" | "who" | "how" | "which" | "when" | "where" | "why" | "of" | "did" | "is");
+    let is_english =
+        |word: &String| matches!(word.as_str(), "the" | "what" | "who" | "how" | "which" | "when" | "where" | "why" | "of" | "did" | "is");
     let is_foreign = lower.iter().any(|word| kind_of_question_word(word).is_some() && !word.is_ascii()) || !text.is_ascii();
-    if lower.iter().any(is_english) || !(is_foreign || lower.iter().any(|word| matches!(word.as_str(), "wer" | "wann" | "wie" | "quand" | "que"))) {
+    if lower.iter().any(is_english)
+        || !(is_foreign || lower.iter().any(|word| matches!(word.as_str(), "wer" | "wann" | "wie" | "quand" | "que")))
+    {
         Language::English
     } else {
         Language::Other
@@ -150,7 +131,8 @@ fn capitalised_spans(text: &str, words: &[Word], lower: &[String]) -> Vec<String
         };
         let gap = run.and_then(|(_, end)| text.get(end..word.start)).unwrap_or_default();
         if is_part {
-            let is_joined = gap.len() <= 3 && !gap.contains([',', '?', ';', ':', '"', '(', ')']) && !gap.contains(". ") || joined_by_joints(gap);
+            let is_joined =
+                gap.len() <= 3 && !gap.contains([',', '?', ';', ':', '"', '(', ')']) && !gap.contains(". ") || joined_by_joints(gap);
             match run {
                 Some((start, _)) if is_joined => run = Some((start, word.end)),
                 _ => {
@@ -169,76 +151,9 @@ fn capitalised_spans(text: &str, words: &[Word], lower: &[String]) -> Vec<String
 /// Whether only joints stand between two capitalised words: "Journal of the Senate", but not "Paris in France".
 fn joined_by_joints(gap: &str) -> bool {
     let gap = gap.trim();
-    !gap.is_empty() && gap.len() <= 10 && gap.split(' ').all(|word| matches!(word, "of" | "the" | "de" | "la" | "del" | "van" | "von" | "du" | "di" | "to"))
-}
-
-/// What is asked for, and where the question word stands.
-struct Asked {
-    kind: Kind,
-    at: Option<usize>,
-    focus: Option<String>,
-}
-
-fn is_auxiliary(word: &str) -> bool {
-    matches!(word, "did" | "does" | "do" | "is" | "are" | "was" | "were" | "has" | "have" | "had" | "can" | "could" | "will" | "would" | "should" | "may")
-}
-
-fn asked_for(words: &[Word], lower: &[String], text: &str, language: Language, is_choice: bool) -> Asked {
-    if words.iter().any(|word| word.shape == Shape::Dense) && language != Language::Other {
-        let first = DENSE_QUESTION_WORDS.iter().filter_map(|(word, kind)| Some((text.find(word)?, *kind))).min_by_key(|(at, _)| *at);
-        return Asked { kind: first.map_or(Kind::Thing, |(_, kind)| kind), at: None, focus: None };
-    }
-    let is_question_word = |word: &String| word == "how" || word == "wie" || word == "cómo" || kind_of_question_word(word).is_some();
-    // English "was" is German "what"; in an English question it is a verb.
-    let at = lower.iter().position(|word| is_question_word(word) && !(word == "was" && language == Language::English));
-    let Some(at) = at else {
-        let is_yes_no = lower.first().is_some_and(|word| is_auxiliary(word));
-        let kind = match () {
-            () if is_choice => Kind::Choice,
-            () if is_yes_no => Kind::YesNo,
-            () => Kind::Thing,
-        };
-        return Asked { kind, at: None, focus: None };
-    };
-    if lower.first().is_some_and(|word| is_auxiliary(word)) && at > 2 {
-        return Asked { kind: Kind::YesNo, at: None, focus: None };
-    }
-    let word = lower.get(at).map(String::as_str).unwrap_or_default();
-    if word == "how" || word == "wie" || word == "cómo" {
-        let next = lower.get(at + 1).map(String::as_str).unwrap_or_default();
-        let is_number = kind_of_focus(next) == Some(Kind::Number) || next == "viele" || next == "viel";
-        return Asked { kind: if is_number { Kind::Number } else { Kind::Explanation }, at: Some(at), focus: None };
-    }
-    let mut kind = kind_of_question_word(word).unwrap_or(Kind::Thing);
-    let focus_at = (at + 1..lower.len().min(at + 7)).find(|at| lower.get(*at).is_some_and(|word| !is_function_word(word) && !is_weak_focus(word)));
-    let focus = focus_at.and_then(|at| lower.get(at)).cloned();
-    if kind == Kind::Thing && language == Language::English {
-        // The head of "what oil company …" is the last noun before the verb; two words are enough to look at.
-        let near = (at + 1..lower.len().min(at + 4)).filter_map(|at| lower.get(at));
-        let direct = near.take_while(|word| !is_auxiliary(word)).filter_map(|word| kind_of_focus(word)).next();
-        let of_focus = focus.as_deref().and_then(kind_of_focus);
-        kind = direct.or(of_focus).unwrap_or(Kind::Thing);
-        if kind == Kind::Thing && is_definition(lower.get(at + 1..).unwrap_or_default()) {
-            kind = Kind::Explanation;
-        }
-    }
-    if is_choice && matches!(kind, Kind::Thing | Kind::Person | Kind::Place) {
-        kind = Kind::Choice;
-    }
-    Asked { kind, at: Some(at), focus: focus.filter(|_| matches!(word, "what" | "which" | "whose")) }
-}
-
-fn is_weak_focus(word: &str) -> bool {
-    matches!(word, "name" | "names" | "type" | "kind" | "sort" | "term" | "word" | "called")
-}
-
-/// "is a quark", "is (are) Chronic Lymphocytic Leukemia", "are the symptoms of gout": to be explained, not named.
-fn is_definition(rest: &[String]) -> bool {
-    let Some(first) = rest.first() else { return false };
-    let is_list = first == "are" && rest.get(1).is_some_and(|word| word == "the");
-    let is_copula = first == "is" || first == "are";
-    let links = rest.iter().skip(1).filter(|word| is_function_word(word) && !matches!(word.as_str(), "a" | "an" | "the" | "are")).count();
-    is_copula && (is_list || links == 0 && rest.len() <= 8)
+    !gap.is_empty()
+        && gap.len() <= 10
+        && gap.split(' ').all(|word| matches!(word, "of" | "the" | "de" | "la" | "del" | "van" | "von" | "du" | "di" | "to"))
 }
 
 fn terms_of(text: &str, words: &[Word], lower: &[String], asked_at: Option<usize>, focus: Option<&str>) -> Vec<Term> {
@@ -265,29 +180,12 @@ fn terms_of(text: &str, words: &[Word], lower: &[String], asked_at: Option<usize
     terms
 }
 
-/// Where the answer would stand if the question were a statement.
-fn gap_of(words: &[Word], lower: &[String], terms: &[Term], at: usize, focus: Option<&str>) -> Option<Gap> {
-    let number_of = |word: &Word| terms.iter().position(|term| term.keys.contains(&word.key));
-    if at > 1 {
-        // "It was caused by what": right where the question word stands.
-        let before = words.get(..at)?.iter().rev().find_map(number_of)?;
-        return Some(Gap { term: before, is_behind: true });
-    }
-    let focus_at = focus.and_then(|focus| lower.iter().position(|word| word == focus)).filter(|focus| *focus < at + 4);
-    let after = focus_at.unwrap_or(at) + 1;
-    let is_object = lower.get(at + 1..=after.max(at + 1))?.iter().any(|word| is_auxiliary(word));
-    if is_object {
-        let last = words.get(after..)?.iter().rev().find_map(number_of)?;
-        return Some(Gap { term: last, is_behind: true });
-    }
-    let first = words.get(after..)?.iter().find_map(number_of)?;
-    Some(Gap { term: first, is_behind: false })
-}
-
 /// A pair with a hiragana character, or with one that makes questions, is grammar more often than subject.
 fn is_dense_particle(text: &str, word: &Word) -> bool {
     let pair = text.get(word.start..word.end).unwrap_or_default();
-    pair.chars().any(|c| is_dense(c) && matches!(c, '\u{3041}'..='\u{309F}' | '的' | '是' | '了' | '在' | '什' | '么' | '哪' | '谁' | '何' | '几' | '多'))
+    pair.chars().any(|c| {
+        is_dense(c) && matches!(c, '\u{3041}'..='\u{309F}' | '的' | '是' | '了' | '在' | '什' | '么' | '哪' | '谁' | '何' | '几' | '多')
+    })
 }
 
 #[cfg(test)]

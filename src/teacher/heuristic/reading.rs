@@ -175,7 +175,8 @@ impl<'a> Page<'a> {
             None => (title, ""),
         };
         let (view, body) = rest.split_once('\n').unwrap_or((rest, ""));
-        let mut numbers = view.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).filter_map(|digits| digits.parse().ok());
+        let mut numbers =
+            view.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).filter_map(|digits| digits.parse().ok());
         let shown = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         let last_line = numbers.next().unwrap_or(shown.1);
         let kind = match () {

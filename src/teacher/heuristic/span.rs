@@ -1,9 +1,10 @@
 //! Which candidate answers best: near the question's rare terms, on the side of the verb where an answer would stand, not an echo of the
 //! question.
 
-use super::candidate::{self, Candidate, View};
+use super::candidate::{self, Candidate};
 use super::evidence::{Evidence, Leaf, Scored};
-use super::question::Kind;
+use super::asked::Kind;
+use super::view::View;
 
 /// A short answer and where it stands.
 #[derive(Clone, Debug)]
@@ -29,10 +30,13 @@ pub(super) fn names_in<'v>(evidence: &'v Evidence<'_>, leaf: &'v Leaf<'_>, sente
     names.iter().map(|(name, _)| view.text_of(name)).collect()
 }
 
+/// Sentences that may hold the short answer.
+const SENTENCES: usize = 5;
+
 /// The best short answer in the best sentences.
 pub(super) fn best(evidence: &Evidence<'_>, sentences: &[Scored]) -> Option<Span> {
     let mut best: Option<Span> = None;
-    for scored in sentences {
+    for scored in sentences.iter().take(SENTENCES) {
         let Some(leaf) = evidence.leaves.get(scored.leaf) else { continue };
         let Some(view) = View::of(evidence, leaf, scored.sentence) else { continue };
         for span in candidate::all(&view, evidence.question.kind) {
@@ -77,9 +81,9 @@ fn fitness(view: &View<'_>, span: &Candidate) -> f32 {
 /// What nearness to the question's terms is worth, all of them adjacent.
 const NEAR: f32 = 0.8;
 /// What standing right where the answer is expected is worth.
-const AT_GAP: f32 = 0.25;
+const AT_GAP: f32 = 0.33;
 /// What each repeated word of the question costs.
-const REPEATED: f32 = 0.08;
+const REPEATED: f32 = 0.04;
 
 /// The worth of standing where the answer would stand in a statement. A passive turns it round: "was written by".
 fn at_gap(view: &View<'_>, span: &Candidate) -> f32 {

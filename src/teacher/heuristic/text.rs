@@ -234,7 +234,8 @@ fn push_trimmed(text: &str, range: Range<usize>, into: &mut Vec<Range<usize>>) {
 fn ascii_stop(text: &str, at: usize, end: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut stop = at + 1;
-    while stop < end && matches!(bytes.get(stop), Some(b'"' | b'\'' | b')' | b']' | b'.')) {
+    // A longer row of marks is no sentence's end, and looking for its end at each of them would take forever.
+    while stop < end.min(at + 8) && matches!(bytes.get(stop), Some(b'"' | b'\'' | b')' | b']' | b'.')) {
         stop += 1;
     }
     if stop < end && !bytes.get(stop).is_some_and(u8::is_ascii_whitespace) {
@@ -248,8 +249,8 @@ fn ascii_stop(text: &str, at: usize, end: usize) -> Option<usize> {
 }
 
 const ABBREVIATIONS: [&[u8]; 26] = [
-    b"mr", b"mrs", b"ms", b"dr", b"st", b"vs", b"no", b"jr", b"sr", b"ca", b"e.g", b"i.e", b"al", b"gen", b"col", b"lt", b"prof", b"rev", b"mt",
-    b"ft", b"approx", b"capt", b"sgt", b"hon", b"fr", b"cf",
+    b"mr", b"mrs", b"ms", b"dr", b"st", b"vs", b"no", b"jr", b"sr", b"ca", b"e.g", b"i.e", b"al", b"gen", b"col", b"lt", b"prof", b"rev",
+    b"mt", b"ft", b"approx", b"capt", b"sgt", b"hon", b"fr", b"cf",
 ];
 
 /// Whether the dot at `dot` closes an abbreviation or an initial.
@@ -259,6 +260,16 @@ fn is_abbreviation(bytes: &[u8], dot: usize) -> bool {
     let token = before.rsplit(|byte| byte.is_ascii_whitespace() || matches!(byte, b'(' | b'"')).next().unwrap_or_default();
     let is_initial = token.last().is_some_and(u8::is_ascii_uppercase) && (token.len() == 1 || token.get(token.len() - 2) == Some(&b'.'));
     is_initial || ABBREVIATIONS.iter().any(|known| token.eq_ignore_ascii_case(known))
+}
+
+/// `text` up to `bytes_max`, cut between characters and after a word where there is one.
+pub(super) fn shortened(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let cut = text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default();
+    let after_word = cut.rfind(' ').filter(|at| *at > bytes_max / 2).and_then(|at| cut.get(..at));
+    after_word.unwrap_or(cut).trim_end()
 }
 
 /// A number drawn from `seed` and `salt`: the same for the same two, unrelated otherwise (SplitMix64).
@@ -281,7 +292,9 @@ mod tests {
 
     #[test]
     fn forms_of_one_word_share_a_key_and_other_words_do_not() {
-        for (one, other) in [("proclaimed", "proclaim"), ("Parties", "party"), ("inventions", "invented"), ("stopping", "stop"), ("Cities", "city")] {
+        for (one, other) in
+            [("proclaimed", "proclaim"), ("Parties", "party"), ("inventions", "invented"), ("stopping", "stop"), ("Cities", "city")]
+        {
             assert_eq!(key(one), key(other), "{one} {other}");
         }
         for (one, other) in [("house", "horse"), ("Paris", "party"), ("1973", "1974"), ("état", "etat")] {

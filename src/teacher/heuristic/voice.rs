@@ -2,7 +2,12 @@
 
 use super::answer::Quote;
 use super::plan::Move;
-use super::question::{Kind, Language, Question};
+use super::asked::Kind;
+use super::question::{Language, Question};
+use super::text::shortened;
+
+/// The longest title that is named, in bytes.
+const TITLE_BYTES_MAX: usize = 120;
 
 /// What is thought before `moves`; `variant` picks among wordings, `calls` is how many were made before.
 pub(super) fn thought(question: &Question, moves: &[Move], calls: usize, variant: u64) -> String {
@@ -27,11 +32,14 @@ pub(super) fn thought(question: &Question, moves: &[Move], calls: usize, variant
             format!("I want a second source before I answer. I search for {query}."),
             format!("What I have read suggests other words. Let me try “{query}”."),
         ]),
-        [Move::Open { title, .. }] => pick([
-            format!("The result “{title}” matches the question best. A snippet is no evidence, so I open the page."),
-            format!("“{title}” looks promising; I read it before relying on it."),
-            format!("Next I open “{title}” to see whether it holds {wanted}."),
-        ]),
+        [Move::Open { title, .. }] => {
+            let title = shortened(title, TITLE_BYTES_MAX);
+            pick([
+                format!("The result “{title}” matches the question best. A snippet is no evidence, so I open the page."),
+                format!("“{title}” looks promising; I read it before relying on it."),
+                format!("Next I open “{title}” to see whether it holds {wanted}."),
+            ])
+        }
         [Move::Find { pattern, cursor }] => pick([
             format!("I check where page {cursor} mentions “{pattern}”."),
             format!("The word “{pattern}” should lead to the passage that matters on page {cursor}."),
@@ -111,9 +119,13 @@ pub(super) fn yes_or_no(question: &Question, is_yes: bool) -> &'static str {
 pub(super) fn nothing_found(question: &Question) -> String {
     match question.language {
         Language::English | Language::Other => {
-            "I could not find an answer: none of the pages I searched and read speaks about this question.\n\nExact Answer: not found".to_owned()
+            "I could not find an answer: none of the pages I searched and read speaks about this question.\n\nExact Answer: not found"
+                .to_owned()
         }
         Language::Chinese => "我没有找到答案：检索和阅读过的页面都没有谈到这个问题。\n\nExact Answer: 没有找到".to_owned(),
-        Language::Japanese => "答えは見つかりませんでした。検索して読んだページは、いずれもこの質問に触れていません。\n\nExact Answer: 見つかりませんでした".to_owned(),
+        Language::Japanese => {
+            "答えは見つかりませんでした。検索して読んだページは、いずれもこの質問に触れていません。\n\nExact Answer: 見つかりませんでした"
+                .to_owned()
+        }
     }
 }

@@ -1,14 +1,10 @@
-//! Share of tool calls that repeat an earlier one: the same tool, the same arguments, and led to the same documents.
-//!
-//! The last condition matters because arguments may be relative: `open` of link 2 means another page after every search, and the same
-//! pattern may be looked for in several pages. Arguments are compared in a canonical form, because models write the same call in many
-//! ways: keys in any order, numbers as text, absent or null, stray white space.
+//! Share of tool calls that repeat an earlier one: the same call with the same result, as `model::repetition` says.
 
 use std::collections::HashSet;
 
+use model::repetition::sameness;
 use model::settings::RepetitionRule;
 use model::{Finding, Trajectory};
-use serde_json::{Map, Value};
 
 use super::{actions, hard};
 
@@ -30,77 +26,16 @@ pub(crate) fn count(trajectory: &Trajectory) -> (u64, u64) {
     let mut calls = 0;
     for (action, observation) in actions(trajectory) {
         calls += 1;
-        let opened = observation.and_then(|observation| observation.url_opened.as_deref());
-        let shown = observation.map(|observation| observation.urls_shown.as_slice()).unwrap_or_default();
-        let is_new = seen.insert((action.tool.as_str(), canonical(&action.arguments), opened, shown));
+        let is_new = observation.is_none_or(|observation| seen.insert(sameness(action, observation)));
         repeated += u64::from(!is_new);
     }
     (repeated, calls)
 }
 
-/// The arguments with sorted keys, without nulls, numbers written one way, white space collapsed.
-fn canonical(arguments: &Map<String, Value>) -> String {
-    let mut text = String::new();
-    write_map(arguments, &mut text);
-    text
-}
-
-fn write_map(map: &Map<String, Value>, text: &mut String) {
-    let mut entries: Vec<_> = map.iter().filter(|(_, value)| !value.is_null()).collect();
-    entries.sort_by_key(|(key, _)| key.as_str());
-    text.push('{');
-    for (key, value) in entries {
-        // Debug writes a quoted, escaped string: no key or value can imitate the punctuation around it.
-        text.push_str(&format!("{key:?}:"));
-        write_value(value, text);
-        text.push(',');
-    }
-    text.push('}');
-}
-
-fn write_value(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(map) => write_map(map, text),
-        Value::Array(values) => {
-            text.push('[');
-            for value in values {
-                write_value(value, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        Value::String(string) => {
-            let words = string.split_whitespace().collect::<Vec<_>>().join(" ");
-            // `"7"` is the number 7, but `007` is a query of its own.
-            let is_number = words.parse::<i64>().is_ok_and(|number| number.to_string() == words);
-            text.push_str(&if is_number { words } else { format!("{words:?}") });
-        }
-        // 5 and 5.0 are one number.
-        Value::Number(number) => text.push_str(number.to_string().trim_end_matches(".0")),
-        Value::Bool(_) | Value::Null => text.push_str(&value.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::sample;
-
-    fn of(value: Value) -> String {
-        canonical(value.as_object().expect("an object"))
-    }
-
-    #[test]
-    fn the_same_call_written_differently_is_the_same_call() {
-        let plain = of(json!({"query": "tidal mills", "topn": 5}));
-        for other in [json!({"topn": "5", "query": " tidal  mills\n"}), json!({"query": "tidal mills", "topn": 5.0, "source": null})] {
-            assert_eq!(of(other), plain);
-        }
-        assert_ne!(of(json!({"query": "tidal mill", "topn": 5})), plain);
-        assert_ne!(of(json!({"a": "x\":1,\"b"})), of(json!({"a": "x", "b": 1})));
-    }
 
     #[test]
     fn repeated_calls_above_the_share_are_rejected() {

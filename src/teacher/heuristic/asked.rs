@@ -1,0 +1,143 @@
+//! What kind of answer a question wants, and where in a statement that answer would stand.
+
+use super::lexicon::{DENSE_QUESTION_WORDS, is_function_word, kind_of_focus, kind_of_question_word};
+use super::question::{Language, Term};
+use super::text::{Shape, Word};
+
+/// The kind of answer that would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Person,
+    Date,
+    Place,
+    Number,
+    /// Some thing; the question says which in its own words.
+    Thing,
+    /// One of the two things that the question names.
+    Choice,
+    YesNo,
+    /// Why, how, what is: sentences, not a span.
+    Explanation,
+}
+
+/// An answer stands behind or before a term: behind "write" in "what did X write", before it in "who wrote X".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// Number of the term.
+    pub(super) term: usize,
+    pub(super) is_behind: bool,
+    /// Whether the term is a verb, or what a verb governs, by the form of the question: "what did X lead to".
+    pub(super) is_verb: bool,
+}
+
+/// What is asked for, and where the question word stands.
+pub(super) struct Asked {
+    pub(super) kind: Kind,
+    /// Number of the word that asks.
+    pub(super) at: Option<usize>,
+    /// The noun behind it.
+    pub(super) focus: Option<String>,
+}
+
+fn is_auxiliary(word: &str) -> bool {
+    matches!(
+        word,
+        "did"
+            | "does"
+            | "do"
+            | "is"
+            | "are"
+            | "was"
+            | "were"
+            | "has"
+            | "have"
+            | "had"
+            | "can"
+            | "could"
+            | "will"
+            | "would"
+            | "should"
+            | "may"
+    )
+}
+
+pub(super) fn asked_for(words: &[Word], lower: &[String], text: &str, language: Language, is_choice: bool) -> Asked {
+    if words.iter().any(|word| word.shape == Shape::Dense) && language != Language::Other {
+        let first = DENSE_QUESTION_WORDS.iter().filter_map(|(word, kind)| Some((text.find(word)?, *kind))).min_by_key(|(at, _)| *at);
+        return Asked { kind: first.map_or(Kind::Thing, |(_, kind)| kind), at: None, focus: None };
+    }
+    let is_question_word = |word: &String| word == "how" || word == "wie" || word == "cómo" || kind_of_question_word(word).is_some();
+    // English "was" is German "what"; in an English question it is a verb.
+    let at = lower.iter().position(|word| is_question_word(word) && !(word == "was" && language == Language::English));
+    let Some(at) = at else {
+        let is_yes_no = lower.first().is_some_and(|word| is_auxiliary(word));
+        let kind = match () {
+            () if is_choice => Kind::Choice,
+            () if is_yes_no => Kind::YesNo,
+            () => Kind::Thing,
+        };
+        return Asked { kind, at: None, focus: None };
+    };
+    if lower.first().is_some_and(|word| is_auxiliary(word)) && at > 2 {
+        return Asked { kind: Kind::YesNo, at: None, focus: None };
+    }
+    let word = lower.get(at).map(String::as_str).unwrap_or_default();
+    if word == "how" || word == "wie" || word == "cómo" {
+        let next = lower.get(at + 1).map(String::as_str).unwrap_or_default();
+        let is_number = kind_of_focus(next) == Some(Kind::Number) || next == "viele" || next == "viel";
+        return Asked { kind: if is_number { Kind::Number } else { Kind::Explanation }, at: Some(at), focus: None };
+    }
+    let mut kind = kind_of_question_word(word).unwrap_or(Kind::Thing);
+    let focus_at =
+        (at + 1..lower.len().min(at + 7)).find(|at| lower.get(*at).is_some_and(|word| !is_function_word(word) && !is_weak_focus(word)));
+    let focus = focus_at.and_then(|at| lower.get(at)).cloned();
+    if kind == Kind::Thing && language == Language::English {
+        // The head of "what oil company …" is the last noun before the verb; two words are enough to look at.
+        let near = (at + 1..lower.len().min(at + 4)).filter_map(|at| lower.get(at));
+        let direct = near.take_while(|word| !is_auxiliary(word)).filter_map(|word| kind_of_focus(word)).next();
+        let of_focus = focus.as_deref().and_then(kind_of_focus);
+        kind = direct.or(of_focus).unwrap_or(Kind::Thing);
+        if kind == Kind::Thing && is_definition(lower.get(at + 1..).unwrap_or_default()) {
+            kind = Kind::Explanation;
+        }
+    }
+    if is_choice && matches!(kind, Kind::Thing | Kind::Person | Kind::Place) {
+        kind = Kind::Choice;
+    }
+    Asked { kind, at: Some(at), focus: focus.filter(|_| matches!(word, "what" | "which" | "whose")) }
+}
+
+fn is_weak_focus(word: &str) -> bool {
+    matches!(word, "name" | "names" | "type" | "kind" | "sort" | "term" | "word" | "called")
+}
+
+/// "is a quark", "is (are) Chronic Lymphocytic Leukemia", "are the symptoms of gout": to be explained, not named.
+fn is_definition(rest: &[String]) -> bool {
+    let Some(first) = rest.first() else { return false };
+    let is_list = first == "are" && rest.get(1).is_some_and(|word| word == "the");
+    let is_copula = first == "is" || first == "are";
+    let links = rest.iter().skip(1).filter(|word| is_function_word(word) && !matches!(word.as_str(), "a" | "an" | "the" | "are")).count();
+    is_copula && (is_list || links == 0 && rest.len() <= 8)
+}
+
+/// Where the answer would stand if the question were a statement.
+pub(super) fn gap_of(words: &[Word], lower: &[String], terms: &[Term], at: usize, focus: Option<&str>) -> Option<Gap> {
+    let number_of = |word: &Word| terms.iter().position(|term| term.keys.contains(&word.key));
+    if at > 1 {
+        // "It was caused by what": right where the question word stands.
+        let before = words.get(..at)?.iter().rev().find_map(number_of)?;
+        return Some(Gap { term: before, is_behind: true, is_verb: false });
+    }
+    let focus_at = focus.and_then(|focus| lower.iter().position(|word| word == focus)).filter(|focus| *focus < at + 4);
+    let after = focus_at.unwrap_or(at) + 1;
+    let is_object = lower.get(at + 1..=after.max(at + 1))?.iter().any(|word| is_auxiliary(word));
+    if is_object {
+        let last = words.get(after..)?.iter().rev().find_map(number_of)?;
+        let is_verb = lower
+            .get(at + 1)
+            .is_some_and(|next| matches!(next.as_str(), "did" | "do" | "does" | "can" | "could" | "will" | "would" | "may"));
+        return Some(Gap { term: last, is_behind: true, is_verb });
+    }
+    let first = words.get(after..)?.iter().find_map(number_of)?;
+    Some(Gap { term: first, is_behind: false, is_verb: false })
+}
