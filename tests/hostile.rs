@@ -1,9 +1,7 @@
 //! Hostile bytes: truncated, altered, oversized, deeply nested, bombs, random. Each is an error that says what it was reading; none panics or
 //! takes memory without bound.
 
-use model::wire::{
-    MESSAGE_BYTES_MAX, WireError, decode_message, decode_object, decompress, encode_message, encode_object,
-};
+use model::wire::{MESSAGE_BYTES_MAX, WireError, decode_message, decode_object, decompress, encode_message, encode_object};
 use model::{CandidateMessage, JobMessage, JournalEntry, Trajectory, VerdictObject};
 use proptest::prelude::*;
 

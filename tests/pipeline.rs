@@ -1,8 +1,34 @@
 //! The whole factory as its user meets it: one command, a sealed data set, and what is said when something is wrong.
 
+use std::path::{Path, PathBuf};
+
 use crate::house::House;
 
 const HEURISTIC: &str = "[teacher]\nkind = \"heuristic\"\nconcurrency = 8\n";
+
+/// The folder of the only grade.
+fn grade(house: &House) -> PathBuf {
+    only(&house.dataset().join("grades"))
+}
+
+/// The only entry of a folder.
+fn only(folder: &Path) -> PathBuf {
+    assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 1, "entries of {}", folder.display());
+    first(folder)
+}
+
+/// Any entry of a folder.
+fn first(folder: &Path) -> PathBuf {
+    std::fs::read_dir(folder).expect("a folder").next().expect("one").expect("an entry").path()
+}
+
+/// Lets the campaign research `seeds` instead of the quickstart's.
+fn own_seeds(house: &House, seeds: &str) {
+    std::fs::write(house.path("seeds.jsonl"), seeds).expect("written");
+    let text = std::fs::read_to_string(house.path("campaign.toml")).expect("the campaign");
+    let own: Vec<&str> = text.lines().map(|line| if line.starts_with("seeds =") { "seeds = \"seeds.jsonl\"" } else { line }).collect();
+    std::fs::write(house.path("campaign.toml"), own.join("\n")).expect("written");
+}
 
 #[test]
 fn one_command_leaves_a_sealed_data_set_and_running_it_again_changes_nothing() {
@@ -76,11 +102,7 @@ fn a_wrong_configuration_is_told_with_key_value_and_rule_before_anything_is_open
 fn one_bad_seed_costs_its_own_job_with_the_reason_on_record() {
     let house = House::new(3, "", HEURISTIC);
     let seeds = "{\"id\":\"good\",\"question\":\"Which bishop founded the University of Dunvarrow?\"}\nrubbish\n{\"id\":\"empty\",\"question\":\" \"}\n";
-    std::fs::write(house.path("seeds.jsonl"), seeds).expect("written");
-    let text = std::fs::read_to_string(house.path("campaign.toml")).expect("the campaign");
-    let own =
-        text.lines().map(|line| if line.starts_with("seeds =") { "seeds = \"seeds.jsonl\"" } else { line }).collect::<Vec<_>>().join("\n");
-    std::fs::write(house.path("campaign.toml"), own).expect("written");
+    own_seeds(&house, seeds);
     let ran = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(ran.code, Some(4), "finished with failures: {}", ran.text());
     assert!(ran.out.contains("invalid_seed 2"), "{}", ran.out);
@@ -94,17 +116,19 @@ fn one_bad_seed_costs_its_own_job_with_the_reason_on_record() {
 }
 
 #[test]
-fn verify_finds_a_changed_byte_in_rows_index_and_corpus() {
+fn verify_finds_a_changed_byte_in_seeds_rows_indexes_manifests_and_corpus() {
     let house = House::new(8, "", HEURISTIC);
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
-    let grade = std::fs::read_dir(house.dataset().join("grades")).expect("grades").next().expect("one").expect("an entry").path();
-    let shards = grade.join("shards");
-    let rows =
-        |kind: &str| std::fs::read_dir(shards.join(kind)).ok().and_then(|mut files| files.next()).map(|file| file.expect("a file").path());
+    let shards = grade(&house).join("shards");
+    let rows = |kind: &str| shards.join(kind).is_dir().then(|| only(&shards.join(kind)));
     let row_file = rows("accepted").or_else(|| rows("rejected")).expect("rows");
     let corpus_file = std::fs::read_dir(house.path("corpus")).expect("the corpus").map(|entry| entry.expect("an entry").path());
     let largest = corpus_file.filter(|path| path.is_file()).max_by_key(|path| path.metadata().expect("a file").len()).expect("a file");
-    for path in [row_file, shards.join("part-00000.json"), house.dataset().join("datasets/1.json"), largest] {
+    let own = house.dataset();
+    let index = shards.join("part-00000.json");
+    for path in
+        [row_file, index, only(&shards.join("indexes")), own.join("datasets/1.json"), own.join("seeds/part-00000.jsonl.zst"), largest]
+    {
         let whole = std::fs::read(&path).expect("readable");
         let mut changed = whole.clone();
         let middle = changed.len() / 2;
@@ -115,6 +139,113 @@ fn verify_finds_a_changed_byte_in_rows_index_and_corpus() {
         std::fs::write(&path, &whole).expect("written");
     }
     assert_eq!(house.sluice(&["verify", "out/campaigns/test"]).code, Some(0));
+}
+
+#[test]
+fn a_manifest_named_by_its_number_is_proven_against_indexes_and_rows_not_against_itself() {
+    let house = House::new(8, "", HEURISTIC);
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    let numbered = house.dataset().join("datasets/1.json");
+    let by_number = || house.sluice(&["verify", "out/campaigns/test/datasets/1.json"]);
+    assert_eq!(by_number().code, Some(0));
+    let sealed = house.manifest();
+    let write = |path: &Path, value: &serde_json::Value| {
+        let bytes = serde_json::to_string_pretty(value).expect("JSON") + "\n";
+        std::fs::write(path, &bytes).expect("written");
+        model::Digest::of(bytes.as_bytes())
+    };
+    // Sums altered in all copies of the manifest: the indexes say otherwise.
+    let mut altered = sealed.clone();
+    altered["sums"]["turns"] = (altered["sums"]["turns"].as_u64().expect("a number") + 1).into();
+    write(&numbered, &altered);
+    write(&house.dataset().join("dataset.json"), &altered);
+    let found = by_number();
+    assert!(found.code == Some(4) && found.out.contains("sums are not those of its shards"), "{}", found.text());
+    // Altered in the index too, under its new digest: the rows say otherwise.
+    let shards = grade(&house).join("shards");
+    let mut index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(shards.join("part-00000.json")).expect("readable")).expect("an index");
+    index["sums"]["turns"] = altered["sums"]["turns"].clone();
+    let digest = write(&shards.join("part-00000.json"), &index);
+    write(&shards.join(format!("indexes/part-00000-{}.json", digest.short())), &index);
+    altered["shards"][0]["index"] = digest.to_string().into();
+    write(&numbered, &altered);
+    write(&house.dataset().join("dataset.json"), &altered);
+    let found = by_number();
+    assert!(found.code == Some(4) && found.out.contains("sums are not those of its rows"), "{}", found.text());
+}
+
+#[test]
+fn a_damaged_verdict_costs_its_own_job_and_is_graded_anew_once_it_is_deleted() {
+    let house = House::new(8, "", HEURISTIC);
+    assert_eq!(house.sluice(&["run", "campaign.toml", "--no-seal"]).code, Some(0));
+    let grade = grade(&house);
+    let verdict = first(&grade.join("verdicts/0"));
+    let mut bytes = std::fs::read(&verdict).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(&verdict, bytes).expect("written");
+    std::fs::remove_file(grade.join("shards/part-00000.json")).expect("the shard is to be written again");
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert!(ran.code == Some(4) && ran.out.contains("verdict_damaged 1"), "finished with failures: {}", ran.text());
+    house.prove_sealed(8);
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(4));
+    assert_eq!(house.manifest()["number"], 1, "the index agrees with the listing, so nothing new is sealed");
+    std::fs::remove_file(&verdict).expect("removed");
+    let again = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(again.code, Some(0), "{}", again.text());
+    assert_eq!(house.manifest()["counts"]["failed"], 0);
+    house.prove_sealed(8);
+}
+
+#[test]
+fn a_job_that_failed_in_grading_is_no_failure_of_another_grade() {
+    let house = House::new(8, "", HEURISTIC);
+    assert_eq!(house.sluice(&["run", "campaign.toml", "--no-seal"]).code, Some(0));
+    let grade = grade(&house);
+    let verdict = first(&grade.join("verdicts/0"));
+    std::fs::remove_file(&verdict).expect("removed");
+    let trajectory = house.dataset().join("trajectories/0").join(verdict.file_name().expect("a name"));
+    let whole = std::fs::read(&trajectory).expect("readable");
+    std::fs::write(&trajectory, "no trajectory").expect("written");
+    let failed = house.sluice(&["run", "campaign.toml"]);
+    assert!(failed.code == Some(4) && failed.out.contains("trajectory_damaged 1"), "{}", failed.text());
+    assert!(!house.dataset().join("ended").exists() && only(&grade.join("ended/0")).is_file());
+    house.prove_sealed(8);
+    std::fs::write(&trajectory, whole).expect("written");
+    let text = std::fs::read_to_string(house.path("campaign.toml")).expect("the campaign");
+    std::fs::write(house.path("campaign.toml"), text + "[judge]\nkind = \"off\"\n").expect("written");
+    let regraded = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(regraded.code, Some(0), "{}", regraded.text());
+    assert_eq!(house.manifest()["counts"]["failed"], 0);
+    house.prove_sealed(8);
+}
+
+#[test]
+fn a_key_that_is_no_longer_written_is_no_longer_set() {
+    let house = House::new(4, "", HEURISTIC);
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    let text = std::fs::read_to_string(house.path("campaign.toml")).expect("the campaign");
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("sources")).collect();
+    std::fs::write(house.path("campaign.toml"), without.join("\n") + "\n").expect("written");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    for verb in ["verify", "status", "seal"] {
+        let ran = house.sluice(&[verb, "out/campaigns/test"]);
+        assert_eq!(ran.code, Some(0), "{verb}: {}", ran.text());
+    }
+}
+
+#[test]
+fn a_seed_that_no_message_can_carry_ends_alone_and_the_campaign_is_sealed() {
+    let house = House::new(3, "", HEURISTIC);
+    let good = "{\"id\":\"good\",\"question\":\"Which bishop founded the University of Dunvarrow?\"}";
+    let deep = format!("{{\"id\":\"deep\",\"question\":\"Q?\",\"meta\":{}{}}}", "[".repeat(100), "]".repeat(100));
+    let large = format!("{{\"id\":\"large\",\"question\":\"Q?\",\"answers\":[\"{}\"]}}", "a".repeat(70_000));
+    own_seeds(&house, &format!("{good}\n{deep}\n{large}\n"));
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(4), "finished with failures: {}", ran.text());
+    assert!(ran.out.contains("invalid_seed 2"), "{}", ran.out);
+    house.prove_sealed(3);
 }
 
 #[test]
@@ -132,8 +263,8 @@ fn verify_shows_the_first_difference_with_job_turn_and_diff() {
 
 /// Alters one observation in a verdict object, removes index and manifests, and seals again: digests then agree, the replay does not.
 fn forge_one_observation(house: &House) {
-    let grade = std::fs::read_dir(house.dataset().join("grades")).expect("grades").next().expect("one").expect("an entry").path();
-    let verdict = std::fs::read_dir(grade.join("verdicts/0")).expect("verdicts").next().expect("one").expect("an entry").path();
+    let grade = grade(house);
+    let verdict = first(&grade.join("verdicts/0"));
     let mut object: model::VerdictObject =
         model::wire::decode_object("a verdict", &std::fs::read(&verdict).expect("readable")).expect("a verdict");
     let observation = &mut object.trajectory.threads[0].turns[0].observations[0];
@@ -153,8 +284,8 @@ fn forge_one_observation(house: &House) {
 fn an_unfinished_campaign_is_sealed_only_in_part_and_only_when_asked() {
     let house = House::new(8, "", HEURISTIC);
     assert_eq!(house.sluice(&["run", "campaign.toml", "--no-seal"]).code, Some(0));
-    let grade = std::fs::read_dir(house.dataset().join("grades")).expect("grades").next().expect("one").expect("an entry").path();
-    let verdict = std::fs::read_dir(grade.join("verdicts/0")).expect("verdicts").next().expect("one").expect("an entry").path();
+    let grade = grade(&house);
+    let verdict = first(&grade.join("verdicts/0"));
     std::fs::remove_file(verdict).expect("removed");
     let refused = house.sluice(&["seal", "out/campaigns/test"]);
     assert!(refused.code == Some(2) && refused.err.contains("1 of 8 jobs are outstanding"), "{}", refused.text());
@@ -164,6 +295,10 @@ fn an_unfinished_campaign_is_sealed_only_in_part_and_only_when_asked() {
     assert_eq!((manifest["outstanding"].as_u64(), manifest["outstanding_jobs"].as_array().map(Vec::len)), (Some(1), Some(1)));
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
     house.prove_sealed(8);
+    for number in [1, 2] {
+        let verified = house.sluice(&["verify", &format!("out/campaigns/test/datasets/{number}.json")]);
+        assert_eq!(verified.code, Some(0), "what was sealed before stays valid: {}", verified.text());
+    }
 }
 
 #[test]

@@ -56,6 +56,7 @@ pub(crate) fn trajectory() -> Trajectory {
         id: "call_0".into(),
         tool: "search".into(),
         arguments: json!({"query": "Orrel dam engineer", "topn": 5}).as_object().cloned().expect("an object"),
+        written: None,
         dialect: "openai".into(),
         repairs: vec!["a trailing comma was dropped".into()],
         unreadable: None,
@@ -147,7 +148,7 @@ pub(crate) fn job_message() -> JobMessage {
 }
 
 pub(crate) fn candidate_message() -> CandidateMessage {
-    CandidateMessage::Candidate { version: 1, uid: uid(), job: job() }
+    CandidateMessage::Candidate { version: 1, uid: uid(), job: job(), step: Step::default() }
 }
 
 pub(crate) fn index() -> ShardIndex {

@@ -64,8 +64,7 @@ pub async fn publish_outstanding(
         let listing = Listing::of(archive, &keys, grade, shard).await?;
         let (members, sample) = campaign.plan.members(shard);
         if listing.terminal() >= members.end - members.start {
-            let standing = part::read_index(archive, &keys, grade, shard).await?;
-            if !standing.is_some_and(|(index, _)| listing.agrees_with(&index)) {
+            if part::standing(archive, &keys, grade, shard, &listing).await?.is_none() {
                 let seal = CandidateMessage::seal(&campaign.uid, shard);
                 queue.publish(&candidates, vec![model::wire::encode_message("a seal message", &seal)?]).await?;
                 published.seals += 1;

@@ -141,8 +141,8 @@ fn push_turn(messages: &mut Vec<Value>, turn: &Turn, number: usize) {
     }
     if !turn.actions.is_empty() {
         let calls = turn.actions.iter().zip(&ids).map(|(action, id)| {
-            let arguments = Value::Object(action.arguments.clone()).to_string();
-            json!({"id": id, "type": "function", "function": {"name": action.tool, "arguments": arguments}})
+            let function = json!({"name": action.tool, "arguments": arguments(action)});
+            json!({"id": id, "type": "function", "function": function})
         });
         assistant["tool_calls"] = Value::Array(calls.collect());
     }
@@ -152,6 +152,14 @@ fn push_turn(messages: &mut Vec<Value>, turn: &Turn, number: usize) {
     }
     for notice in &turn.notices {
         messages.push(json!({"role": "user", "content": notice.text}));
+    }
+}
+
+/// What was understood; of a call that could not be read, what the model wrote, so that its observation answers what stands there.
+fn arguments(action: &Action) -> String {
+    match (&action.unreadable, &action.written) {
+        (Some(_), Some(written)) => written.clone(),
+        _ => Value::Object(action.arguments.clone()).to_string(),
     }
 }
 
@@ -170,6 +178,7 @@ mod tests {
             id: id.into(),
             tool: "search".into(),
             arguments: json!({"query": "q"}).as_object().cloned().unwrap_or_default(),
+            written: None,
             dialect: "hermes".into(),
             repairs: Vec::new(),
             unreadable: None,
@@ -194,5 +203,14 @@ mod tests {
         assert_eq!((&messages[1]["tool_call_id"], &messages[1]["content"]), (&json!("call_3_0"), &json!("one")));
         assert_eq!((&messages[2]["tool_call_id"], &messages[2]["content"]), (&json!("id-2"), &json!("two")));
         assert_eq!((&messages[3]["role"], &messages[3]["content"]), (&json!("user"), &json!("soon")));
+
+        let broken = Some("{\"query\": \"the fir".to_owned());
+        let unread = Action { arguments: Default::default(), written: broken.clone(), unreadable: Some("cut".into()), ..action("id-3") };
+        let mended = Action { written: Some("{'query': 'q'}".into()), ..action("id-4") };
+        messages.clear();
+        push_turn(&mut messages, &Turn { actions: vec![unread, mended], ..turn }, 4);
+        let calls = messages[0]["tool_calls"].as_array().expect("two calls");
+        assert_eq!(calls[0]["function"]["arguments"].as_str(), broken.as_deref(), "what could not be read is exported as written");
+        assert_eq!(calls[1]["function"]["arguments"], "{\"query\":\"q\"}", "what could be is exported as understood");
     }
 }

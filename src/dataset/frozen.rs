@@ -3,7 +3,7 @@
 //! Parts hold a fixed number of seeds whatever the shard size, so that any shard's seeds are found by arithmetic and a reader holds one part.
 
 use model::layout::CampaignKeys;
-use model::{Campaign, Control, Digest, Seed};
+use model::{Campaign, Control, Digest, JobId, Seed};
 use runtime::Archive;
 
 use crate::DatasetError;
@@ -56,8 +56,11 @@ where
             break;
         }
     }
-    let digest = Digest::of_parts(digests.iter().map(|digest| digest.as_str().as_bytes()));
-    Ok(Frozen { seeds: count, invalid, digest })
+    Ok(Frozen { seeds: count, invalid, digest: digest_of_parts(&digests) })
+}
+
+fn digest_of_parts(digests: &[Digest]) -> Digest {
+    Digest::of_parts(digests.iter().map(|digest| digest.as_str().as_bytes()))
 }
 
 /// A reader of frozen seeds that keeps the part it read last.
@@ -87,11 +90,41 @@ impl<'a> FrozenSeeds<'a> {
         seed.ok_or_else(|| DatasetError::damaged(&self.keys.seeds(wanted), format!("it has no seed number {number}")))
     }
 
-    async fn read(&self, part: u64) -> Result<Vec<Seed>, DatasetError> {
+    /// The planned jobs of `shard` with their ranks, in rank order.
+    ///
+    /// # Errors
+    /// As [`FrozenSeeds::get`].
+    pub async fn jobs(&mut self, campaign: &Campaign, shard: u64) -> Result<Vec<(u64, JobId)>, DatasetError> {
+        let (members, sample) = campaign.plan.members(shard);
+        let mut jobs = Vec::new();
+        for number in members {
+            let job = JobId::of(&campaign.uid, &self.get(number).await?.id, sample);
+            jobs.push((campaign.plan.place(number, sample).rank, job));
+        }
+        Ok(jobs)
+    }
+
+    /// The digest of the first `seeds` seeds as they stand, computed as when they were frozen.
+    ///
+    /// # Errors
+    /// When a part is missing, or is no whole frame.
+    pub async fn digest(&self, seeds: u64) -> Result<Digest, DatasetError> {
+        let mut digests = Vec::new();
+        for part in 0..seeds.div_ceil(SEEDS_PER_PART) {
+            digests.push(Digest::of(&self.text(part).await?));
+        }
+        Ok(digest_of_parts(&digests))
+    }
+
+    async fn text(&self, part: u64) -> Result<Vec<u8>, DatasetError> {
         let key = self.keys.seeds(part);
         let hint = "the campaign's frozen seeds are incomplete";
         let bytes = self.archive.get(&key).await?.ok_or(DatasetError::Missing { key: key.clone(), hint })?;
-        let text = model::wire::decompress("seeds", &bytes, PART_BYTES_MAX).map_err(|error| DatasetError::damaged(&key, error))?;
+        model::wire::decompress("seeds", &bytes, PART_BYTES_MAX).map_err(|error| DatasetError::damaged(&key, error))
+    }
+
+    async fn read(&self, part: u64) -> Result<Vec<Seed>, DatasetError> {
+        let (key, text) = (self.keys.seeds(part), self.text(part).await?);
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).map_err(|error| DatasetError::damaged(&key, error))).collect()
     }
@@ -122,7 +155,12 @@ pub async fn control(archive: &dyn Archive, name: &str) -> Result<Control, Datas
 /// # Errors
 /// When the archive fails.
 pub async fn put_json<T: serde::Serialize>(archive: &dyn Archive, key: &str, value: &T) -> Result<(), DatasetError> {
+    Ok(archive.put(key, json_bytes(key, value)?).await?)
+}
+
+/// The one form in which a JSON object is written.
+pub(crate) fn json_bytes<T: serde::Serialize>(key: &str, value: &T) -> Result<Vec<u8>, DatasetError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| DatasetError::damaged(key, error))?;
     bytes.push(b'\n');
-    Ok(archive.put(key, bytes).await?)
+    Ok(bytes)
 }

@@ -3,7 +3,7 @@
 //! Row files are content-addressed and the index, written last, decides: rows count only through it. Two workers that seal one shard write
 //! equal files, or files of which exactly one pair is named by the index that stands. Running it again, or dying in it anywhere, is harmless.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -13,17 +13,21 @@ use model::{Campaign, Counts, Digest, Ended, JobId, RankStatus, Row, RowFile, Sh
 use runtime::{Archive, failpoint};
 
 use crate::error::blocking;
-use crate::{DatasetError, frozen::FrozenSeeds, frozen::put_json, tally};
+use crate::frozen::{FrozenSeeds, json_bytes};
+use crate::{DatasetError, tally};
 
 /// zstd level of row files: read often, written once.
 const LEVEL: i32 = 6;
+
+/// The kind of failure of a job whose verdict object cannot be read.
+const VERDICT_DAMAGED: &str = "verdict_damaged";
 
 /// The terminal jobs of a shard, as a listing of the archive shows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Jobs with a verdict.
     pub verdicts: BTreeSet<JobId>,
-    /// Jobs that failed for good and have no verdict: a verdict always wins.
+    /// Jobs that failed for good, in synthesis or under this grade, and have no verdict: a verdict always wins.
     pub ended: BTreeSet<JobId>,
 }
 
@@ -37,6 +41,7 @@ impl Listing {
             |listed: Vec<runtime::archive::Listed>| listed.iter().filter_map(|object| job_of_key(&object.key)).collect::<BTreeSet<_>>();
         let verdicts = jobs(archive.list(&keys.verdicts(grade, shard)).await?);
         let mut ended = jobs(archive.list(&keys.ended_folder(shard)).await?);
+        ended.extend(jobs(archive.list(&keys.grade_ended_folder(grade, shard)).await?));
         ended.retain(|job| !verdicts.contains(job));
         Ok(Self { verdicts, ended })
     }
@@ -46,12 +51,15 @@ impl Listing {
         (self.verdicts.len() + self.ended.len()) as u64
     }
 
-    /// Whether `index` says the same.
+    /// Whether `index` says the same. A verdict that could not be read is listed like any other, and stands on record as failed.
     pub fn agrees_with(&self, index: &ShardIndex) -> bool {
         let of = |wanted: fn(Terminal) -> bool| {
             index.ranks.iter().filter(|rank| wanted(rank.status)).map(|rank| rank.job.clone()).collect::<BTreeSet<_>>()
         };
-        of(|status| status == Terminal::Failed) == self.ended && of(|status| status != Terminal::Failed) == self.verdicts
+        let (graded, mut damaged) = (of(|status| status != Terminal::Failed), of(|status| status == Terminal::Failed));
+        let has_all_ended = self.ended.iter().all(|job| damaged.remove(job));
+        let on_record = index.sums.failed_by.get(VERDICT_DAMAGED).copied().unwrap_or_default();
+        has_all_ended && damaged.len() as u64 == on_record && graded.union(&damaged).eq(&self.verdicts)
     }
 }
 
@@ -76,29 +84,65 @@ pub async fn read_index(
     }
 }
 
-/// Writes the shard's rows and index from the verdicts and ended jobs that `listing` names.
+/// The index that stands, when nothing is to be written anew: it says what `listing` says, its copy is whole, and what it calls damaged
+/// still is.
 ///
 /// # Errors
-/// When the archive fails, or an object is damaged.
+/// When the archive fails.
+pub async fn standing(
+    archive: &dyn Archive,
+    keys: &CampaignKeys,
+    grade: &Digest,
+    shard: u64,
+    listing: &Listing,
+) -> Result<Option<(ShardIndex, Digest)>, DatasetError> {
+    let Some((index, digest)) = read_index(archive, keys, grade, shard).await? else { return Ok(None) };
+    if !listing.agrees_with(&index) {
+        return Ok(None);
+    }
+    let kept = archive.get(&keys.kept_index(grade, shard, &digest)).await?;
+    if kept.as_deref().map(Digest::of).as_ref() != Some(&digest) {
+        return Ok(None);
+    }
+    for rank in index.ranks.iter().filter(|rank| rank.status == Terminal::Failed && listing.verdicts.contains(&rank.job)) {
+        let object = archive.get(&keys.verdict(grade, shard, &rank.job)).await?;
+        if object.is_some_and(|object| row_of(&object, grade, rank.rank, &rank.job).is_ok()) {
+            return Ok(None);
+        }
+    }
+    Ok(Some((index, digest)))
+}
+
+/// Writes the shard's rows and index from the verdicts and ended jobs that `listing` names; returns the index and its digest.
+///
+/// # Errors
+/// When the archive fails. A verdict object that cannot be read costs its own job only.
 pub async fn write(
     archive: &Arc<dyn Archive>,
     campaign: &Campaign,
     grade: &Digest,
     shard: u64,
     listing: &Listing,
-) -> Result<ShardIndex, DatasetError> {
+) -> Result<(ShardIndex, Digest), DatasetError> {
     let keys = CampaignKeys::new(&campaign.name);
     let mut draft = Draft::new();
-    for (rank, job) in ranks(archive.as_ref(), campaign, shard, listing).await? {
+    for (rank, job) in FrozenSeeds::new(archive.as_ref(), &campaign.name).jobs(campaign, shard).await? {
         if listing.verdicts.contains(&job) {
             let key = keys.verdict(grade, shard, &job);
             let hint = "it was listed a moment ago; seal again";
             let bytes = archive.get(&key).await?.ok_or(DatasetError::Missing { key: key.clone(), hint })?;
-            draft = blocking(move || draft.add_row(&key, rank, job, &bytes)).await?;
-        } else {
-            let key = keys.ended(shard, &job);
-            let ended = archive.get(&key).await?.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
-            draft.add_failed(rank, job, ended.map_or_else(|| "unreadable".to_owned(), |ended| ended.kind));
+            let grade = grade.clone();
+            draft = blocking(move || match row_of(&bytes, &grade, rank, &job) {
+                Ok(row) => draft.add_row(&key, row),
+                Err(reason) => {
+                    tracing::error!(key, job.id = %job, reason, "a verdict cannot be read and its job counts as failed; delete the object and run the campaign again to grade it anew");
+                    Ok(draft.add_failed(rank, job, VERDICT_DAMAGED.to_owned()))
+                }
+            })
+            .await?;
+        } else if listing.ended.contains(&job) {
+            let kind = failed_kind(archive.as_ref(), &keys, grade, shard, &job).await?;
+            draft = draft.add_failed(rank, job, kind);
         }
     }
     let Finished { accepted, rejected, ranks, counts, sums } = blocking(move || draft.finish()).await?;
@@ -118,24 +162,34 @@ pub async fn write(
         counts,
         sums,
     };
-    put_json(archive.as_ref(), &keys.index(grade, shard), &index).await?;
+    let key = keys.index(grade, shard);
+    let bytes = json_bytes(&key, &index)?;
+    let digest = Digest::of(&bytes);
+    // The copy first: an index that stands without one was not written by us.
+    archive.put(&keys.kept_index(grade, shard, &digest), bytes.clone()).await?;
+    archive.put(&key, bytes).await?;
     failpoint::hit("part.after_index");
-    Ok(index)
+    Ok((index, digest))
 }
 
-/// The shard's terminal jobs with their ranks, in rank order.
-async fn ranks(archive: &dyn Archive, campaign: &Campaign, shard: u64, listing: &Listing) -> Result<BTreeMap<u64, JobId>, DatasetError> {
-    let mut seeds = FrozenSeeds::new(archive, &campaign.name);
-    let (members, sample) = campaign.plan.members(shard);
-    let mut ranks = BTreeMap::new();
-    for number in members {
-        let seed = seeds.get(number).await?;
-        let job = JobId::of(&campaign.uid, &seed.id, sample);
-        if listing.verdicts.contains(&job) || listing.ended.contains(&job) {
-            ranks.insert(campaign.plan.place(number, sample).rank, job);
-        }
+/// Why `job` failed. What grading says comes after what synthesis said.
+async fn failed_kind(archive: &dyn Archive, keys: &CampaignKeys, grade: &Digest, shard: u64, job: &JobId) -> Result<String, DatasetError> {
+    let mut bytes = archive.get(&keys.grade_ended(grade, shard, job)).await?;
+    if bytes.is_none() {
+        bytes = archive.get(&keys.ended(shard, job)).await?;
     }
-    Ok(ranks)
+    let ended = bytes.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
+    Ok(ended.map_or_else(|| "unreadable".to_owned(), |ended| ended.kind))
+}
+
+/// The row in a verdict object, or why there is none for this job under this grade.
+fn row_of(object: &[u8], grade: &Digest, rank: u64, job: &JobId) -> Result<Row, String> {
+    let object: VerdictObject = model::wire::decode_object("a verdict", object).map_err(|error| error.to_string())?;
+    let row = Row::of(object).map_err(|error| error.to_string())?;
+    if (&row.job_id, row.rank, &row.verdict.grade) != (job, rank, grade) {
+        return Err(format!("it holds job {} of rank {} under grade {}", row.job_id, row.rank, row.verdict.grade.short()));
+    }
+    Ok(row)
 }
 
 async fn put_rows(
@@ -182,26 +236,22 @@ impl Draft {
         }
     }
 
-    fn add_row(mut self, key: &str, rank: u64, job: JobId, object: &[u8]) -> Result<Self, DatasetError> {
-        let object: VerdictObject = model::wire::decode_object("a verdict", object).map_err(|error| DatasetError::damaged(key, error))?;
-        let row = Row::of(object).map_err(|error| DatasetError::damaged(key, error))?;
-        if row.job_id != job {
-            return Err(DatasetError::damaged(key, format!("it holds job {}", row.job_id)));
-        }
+    fn add_row(mut self, key: &str, row: Row) -> Result<Self, DatasetError> {
         let status = if row.verdict.accepted { Terminal::Accepted } else { Terminal::Rejected };
         tally::add_row(&mut self.sums, &row);
         let line = serde_json::to_vec(&row).map_err(|error| DatasetError::damaged(key, error))?;
         let writer = if row.verdict.accepted { &mut self.accepted } else { &mut self.rejected };
         writer.line(&line).map_err(|source| DatasetError::File { action: "compress", path: key.to_owned(), source })?;
         self.counts.add(status);
-        self.ranks.push(RankStatus { rank, job, status, row: Some(row.content_digest) });
+        self.ranks.push(RankStatus { rank: row.rank, job: row.job_id, status, row: Some(row.content_digest) });
         Ok(self)
     }
 
-    fn add_failed(&mut self, rank: u64, job: JobId, kind: String) {
+    fn add_failed(mut self, rank: u64, job: JobId, kind: String) -> Self {
         *self.sums.failed_by.entry(kind).or_default() += 1;
         self.counts.add(Terminal::Failed);
         self.ranks.push(RankStatus { rank, job, status: Terminal::Failed, row: None });
+        self
     }
 
     fn finish(self) -> Result<Finished, DatasetError> {

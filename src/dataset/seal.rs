@@ -3,11 +3,13 @@
 //! What the archive's listing says is the truth; an index that disagrees is rebuilt first. A seal that would say the same as the newest one
 //! writes nothing, so sealing twice is one seal.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use model::layout::CampaignKeys;
 use model::{
-    Campaign, ControlState, Counts, Digest, JobId, Manifest, ManifestShard, Selection, dataset::OUTSTANDING_LISTED_MAX, shard::Sums,
+    Campaign, ControlState, Counts, Digest, JobId, Manifest, ManifestShard, Selection, ShardIndex, dataset::OUTSTANDING_LISTED_MAX,
+    shard::Sums,
 };
 use runtime::{Archive, failpoint};
 
@@ -37,25 +39,28 @@ pub async fn seal(
 ) -> Result<Manifest, DatasetError> {
     let keys = CampaignKeys::new(&campaign.name);
     let is_cancelled = frozen::control(archive.as_ref(), &campaign.name).await?.state == ControlState::Cancelled;
-    let mut census = Census::default();
-    for shard in 0..campaign.plan.shards() {
-        census.count(archive.as_ref(), campaign, grade, shard).await?;
-    }
-    if census.missing > 0 && !is_cancelled && !options.partial {
-        let planned = campaign.plan.jobs();
-        return Err(DatasetError::Outstanding { campaign: campaign.name.clone(), outstanding: census.missing, planned });
+    let planned = campaign.plan.jobs();
+    let outstanding = count_outstanding(archive.as_ref(), campaign, grade).await?;
+    if outstanding > 0 && !is_cancelled && !options.partial {
+        return Err(DatasetError::Outstanding { campaign: campaign.name.clone(), outstanding, planned });
     }
     let mut shards = Vec::new();
     let (mut counts, mut sums) = (Counts::default(), Sums::default());
-    for shard in 0..campaign.plan.shards() {
-        let Some(sealed) = seal_shard(archive, campaign, grade, shard, &mut sums).await? else { continue };
-        counts += sealed.counts;
-        shards.push(sealed);
-    }
-    let planned = campaign.plan.jobs();
     // Jobs may have become terminal since they were counted: what the shards say now is what is sealed.
+    let mut outstanding_jobs = Vec::new();
+    let mut seeds = FrozenSeeds::new(archive.as_ref(), &campaign.name);
+    for shard in 0..campaign.plan.shards() {
+        let sealed = seal_shard(archive, campaign, grade, shard).await?;
+        if outstanding > 0 && !is_cancelled {
+            let index = sealed.as_ref().map(|(index, _)| index);
+            list_outstanding(&mut seeds, campaign, shard, index, &mut outstanding_jobs).await?;
+        }
+        let Some((index, digest)) = sealed else { continue };
+        counts += index.counts;
+        sums += &index.sums;
+        shards.push(ManifestShard { shard, index: digest, accepted: index.accepted, rejected: index.rejected, counts: index.counts });
+    }
     let missing = planned.saturating_sub(counts.total());
-    let outstanding_jobs = if is_cancelled || missing == 0 { Vec::new() } else { census.missing_jobs };
     let selection = if options.best_of_seed { best_of_seed(archive, &keys, grade, campaign, &shards).await? } else { Selection::All };
     let manifest = Manifest {
         schema_version: model::trajectory::SCHEMA_VERSION,
@@ -76,32 +81,35 @@ pub async fn seal(
     publish(archive, &keys, manifest).await
 }
 
-/// Which jobs are not terminal.
-#[derive(Default)]
-struct Census {
-    missing: u64,
-    missing_jobs: Vec<JobId>,
+async fn count_outstanding(archive: &dyn Archive, campaign: &Campaign, grade: &Digest) -> Result<u64, DatasetError> {
+    let keys = CampaignKeys::new(&campaign.name);
+    let mut outstanding = 0;
+    for shard in 0..campaign.plan.shards() {
+        let (members, _) = campaign.plan.members(shard);
+        let terminal = Listing::of(archive, &keys, grade, shard).await?.terminal();
+        outstanding += (members.end - members.start).saturating_sub(terminal);
+    }
+    Ok(outstanding)
 }
 
-impl Census {
-    async fn count(&mut self, archive: &dyn Archive, campaign: &Campaign, grade: &Digest, shard: u64) -> Result<(), DatasetError> {
-        let keys = CampaignKeys::new(&campaign.name);
-        let listing = Listing::of(archive, &keys, grade, shard).await?;
-        let (members, sample) = campaign.plan.members(shard);
-        let missing = (members.end - members.start).saturating_sub(listing.terminal());
-        self.missing += missing;
-        if missing == 0 || self.missing_jobs.len() >= OUTSTANDING_LISTED_MAX {
-            return Ok(());
-        }
-        let mut seeds = FrozenSeeds::new(archive, &campaign.name);
-        for number in members {
-            let job = JobId::of(&campaign.uid, &seeds.get(number).await?.id, sample);
-            if !listing.verdicts.contains(&job) && !listing.ended.contains(&job) && self.missing_jobs.len() < OUTSTANDING_LISTED_MAX {
-                self.missing_jobs.push(job);
-            }
-        }
-        Ok(())
+/// Adds to `listed` the planned jobs of `shard` that `index` does not have, while there is room.
+pub(crate) async fn list_outstanding(
+    seeds: &mut FrozenSeeds<'_>,
+    campaign: &Campaign,
+    shard: u64,
+    index: Option<&ShardIndex>,
+    listed: &mut Vec<JobId>,
+) -> Result<(), DatasetError> {
+    let (members, _) = campaign.plan.members(shard);
+    let terminal = index.map_or(0, |index| index.ranks.len() as u64);
+    if terminal >= members.end - members.start || listed.len() >= OUTSTANDING_LISTED_MAX {
+        return Ok(());
     }
+    let terminal: HashSet<&JobId> = index.into_iter().flat_map(|index| &index.ranks).map(|rank| &rank.job).collect();
+    let planned = seeds.jobs(campaign, shard).await?;
+    let absent = planned.into_iter().map(|(_, job)| job).filter(|job| !terminal.contains(job));
+    listed.extend(absent.take(OUTSTANDING_LISTED_MAX - listed.len()));
+    Ok(())
 }
 
 async fn seal_shard(
@@ -109,37 +117,21 @@ async fn seal_shard(
     campaign: &Campaign,
     grade: &Digest,
     shard: u64,
-    sums: &mut Sums,
-) -> Result<Option<ManifestShard>, DatasetError> {
+) -> Result<Option<(ShardIndex, Digest)>, DatasetError> {
     let keys = CampaignKeys::new(&campaign.name);
     let listing = Listing::of(archive.as_ref(), &keys, grade, shard).await?;
     if listing.terminal() == 0 {
         return Ok(None);
     }
-    let standing = part::read_index(archive.as_ref(), &keys, grade, shard).await?;
-    let is_right = match &standing {
-        Some((index, _)) => listing.agrees_with(index) && files_are_there(archive.as_ref(), &keys, grade, index).await?,
-        None => false,
-    };
-    let (index, digest) = match standing {
-        Some(standing) if is_right => standing,
-        _ => {
-            part::write(archive, campaign, grade, shard, &listing).await?;
-            let hint = "it was written a moment ago; seal again";
-            let written = part::read_index(archive.as_ref(), &keys, grade, shard).await?;
-            written.ok_or_else(|| DatasetError::Missing { key: keys.index(grade, shard), hint })?
-        }
-    };
-    *sums += &index.sums;
-    Ok(Some(ManifestShard { shard, index: digest, accepted: index.accepted, rejected: index.rejected, counts: index.counts }))
+    if let Some(standing) = part::standing(archive.as_ref(), &keys, grade, shard, &listing).await?
+        && files_are_there(archive.as_ref(), &keys, grade, &standing.0).await?
+    {
+        return Ok(Some(standing));
+    }
+    part::write(archive, campaign, grade, shard, &listing).await.map(Some)
 }
 
-async fn files_are_there(
-    archive: &dyn Archive,
-    keys: &CampaignKeys,
-    grade: &Digest,
-    index: &model::ShardIndex,
-) -> Result<bool, DatasetError> {
+async fn files_are_there(archive: &dyn Archive, keys: &CampaignKeys, grade: &Digest, index: &ShardIndex) -> Result<bool, DatasetError> {
     for file in index.accepted.iter().chain(&index.rejected) {
         if !archive.exists(&format!("{}{}", keys.grade(grade), file.path)).await? {
             return Ok(false);

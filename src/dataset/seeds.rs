@@ -15,8 +15,16 @@ use crate::DatasetError;
 
 /// Longest line of a seeds file, in bytes.
 const LINE_BYTES_MAX: u64 = 1 << 20;
-/// Longest question that a queue message can carry, in bytes.
+/// Longest question, in bytes.
 const QUESTION_BYTES_MAX: usize = 16 << 10;
+/// Longest id, in bytes.
+const ID_BYTES_MAX: usize = 1 << 10;
+/// Largest seed as it travels: a queue message has 64 KiB, and a part of the frozen seeds holds 2048 of them.
+const SEED_BYTES_MAX: usize = 24 << 10;
+/// Deepest nesting of a field that has no meaning to us. Readers of messages, objects and rows bound depth, and each wraps the seed once more.
+const DEPTH_MAX: u32 = 32;
+/// Longest reason of an invalid seed, in characters: parsers quote what they refuse, however long.
+const REASON_CHARS_MAX: usize = 400;
 
 /// The seeds of a file, in order.
 pub struct Seeds {
@@ -137,7 +145,7 @@ fn skip_line(reader: &mut dyn BufRead) -> std::io::Result<()> {
 }
 
 fn invalid(line: u64, reason: String) -> Seed {
-    let reason = format!("line {line}: {reason}");
+    let reason = format!("line {line}: {reason}").chars().take(REASON_CHARS_MAX).collect();
     Seed {
         id: format!("line-{line}"),
         question: String::new(),
@@ -158,6 +166,9 @@ fn seed_of(mut object: Map<String, Value>, fields: &BTreeMap<String, String>, li
     answers.extend(take("answer").map(texts).unwrap_or_default());
     let gold_urls = take("gold_urls").map(texts).unwrap_or_default();
     let (topic, language) = (take("topic").and_then(text), take("language").and_then(text));
+    if id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
+        return invalid(line, format!("the id is longer than {ID_BYTES_MAX} bytes"));
+    }
     let question = match question.map(|question| question.trim().to_owned()) {
         Some(question) if question.len() > QUESTION_BYTES_MAX => {
             return keep_id(invalid(line, format!("the question is longer than {QUESTION_BYTES_MAX} bytes")), id);
@@ -165,8 +176,27 @@ fn seed_of(mut object: Map<String, Value>, fields: &BTreeMap<String, String>, li
         Some(question) if !question.is_empty() => question,
         _ => return keep_id(invalid(line, "there is no `question`; map its name with [campaign.fields]".into()), id),
     };
-    let id = id.unwrap_or_else(|| format!("line-{line}"));
-    Seed { id, question, answers, gold_urls, topic, language, invalid: None, extra: bounded(object) }
+    if let Some((name, _)) = object.iter().find(|(_, value)| is_deeper(value, DEPTH_MAX)) {
+        let name: String = name.chars().take(60).collect();
+        return keep_id(invalid(line, format!("the field `{name}` is nested deeper than {DEPTH_MAX} levels")), id);
+    }
+    let kept_id = id.clone().unwrap_or_else(|| format!("line-{line}"));
+    let seed = Seed { id: kept_id, question, answers, gold_urls, topic, language, invalid: None, extra: bounded(object) };
+    match model::wire::encode_message("a seed", &seed).map(|bytes| bytes.len()) {
+        Ok(bytes) if bytes <= SEED_BYTES_MAX => seed,
+        Ok(bytes) => keep_id(invalid(line, format!("the seed has {bytes} bytes; at most {SEED_BYTES_MAX} travel with its job")), id),
+        Err(error) => keep_id(invalid(line, error.to_string()), id),
+    }
+}
+
+/// Whether `value` has more than `levels` arrays or objects inside each other.
+fn is_deeper(value: &Value, levels: u32) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return value.is_array() || value.is_object() };
+    match value {
+        Value::Array(values) => values.iter().any(|value| is_deeper(value, below)),
+        Value::Object(fields) => fields.values().any(|value| is_deeper(value, below)),
+        _ => false,
+    }
 }
 
 fn keep_id(seed: Seed, id: Option<String>) -> Seed {
@@ -230,6 +260,39 @@ mod tests {
         assert_eq!((seeds[0].answers.as_slice(), &seeds[0].extra["year"]), (["A".to_owned()].as_slice(), &Value::from(3)));
         assert!(seeds[1].id == "line-3" && seeds[1].invalid.as_deref().is_some_and(|reason| reason.contains("line 3")));
         assert!(seeds[2].id == "c" && seeds[2].invalid.as_deref().is_some_and(|reason| reason.contains("question")));
+    }
+
+    #[test]
+    fn what_no_message_could_carry_is_an_invalid_seed_and_a_small_one() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let lines = [
+            format!("{{\"id\":\"deep\",\"question\":\"Q\",\"meta\":{}}}", nested(100)),
+            format!("{{\"id\":\"answers\",\"question\":\"Q\",\"answers\":[\"{}\"]}}", "a".repeat(70_000)),
+            format!("{{\"id\":\"topic\",\"question\":\"Q\",\"topic\":\"{}\"}}", "a".repeat(70_000)),
+            format!("{{\"id\":\"{}\",\"question\":\"Q\"}}", "a".repeat(70_000)),
+            format!("\"{}\"", "a".repeat(70_000)),
+            format!("{{\"id\":\"sound\",\"question\":\"Q\",\"meta\":{}}}", nested(32)),
+        ];
+        let seeds = read("s.jsonl", &(lines.join("\n") + "\n"), &[]).expect("readable");
+        let ids: Vec<&str> = seeds.iter().map(|seed| seed.id.as_str()).collect();
+        assert_eq!(ids, ["deep", "answers", "topic", "line-4", "line-5", "sound"]);
+        for (seed, named) in seeds.iter().zip(["`meta`", "24576", "24576", "the id", "no JSON object"]) {
+            assert!(seed.invalid.as_deref().is_some_and(|reason| reason.contains(named)), "{named}: {:?}", seed.invalid);
+            assert!(model::wire::encode_message("a seed", seed).expect("encoded").len() < 4096, "{named}");
+        }
+        assert_eq!(seeds[5].invalid, None);
+    }
+
+    #[test]
+    fn the_deepest_seed_is_read_back_from_a_message_a_verdict_deep_object_and_a_row_s_json() {
+        let line = format!("{{\"question\":\"Q\",\"meta\":{}{}}}", "[".repeat(32), "]".repeat(32));
+        let seed = read("s.jsonl", &line, &[]).expect("readable").remove(0);
+        assert_eq!(seed.invalid, None);
+        // A verdict object wraps a seed twice; eight levels are room to spare.
+        let wrapped = (0..8).fold(serde_json::to_value(&seed).expect("JSON"), |inner, _| serde_json::json!({ "inner": inner }));
+        let bytes = model::wire::encode_message("a seed", &wrapped).expect("encoded");
+        assert_eq!(model::wire::decode_message::<Value>("a seed", &bytes).expect("decoded"), wrapped);
+        assert_eq!(serde_json::from_str::<Value>(&wrapped.to_string()).expect("JSON"), wrapped);
     }
 
     #[test]

@@ -61,24 +61,35 @@ impl Campaign {
 }
 
 impl Campaign {
-    /// The settings with all revisions of operational keys applied: those the campaign was last run with.
+    /// The settings with all revisions of operational keys applied: those the campaign was last run with. A revision to `null` removes its
+    /// key, since that is how a key that is no longer written is recorded.
     ///
     /// # Errors
     /// When a revision leads to settings that cannot be read.
     pub fn effective_settings(&self, control: &Control) -> Result<Settings, serde_json::Error> {
         let mut value = serde_json::to_value(&self.settings)?;
         for (key, new) in control.revisions.iter().flat_map(|revision| &revision.changed) {
-            let mut place = &mut value;
-            for part in key.split('.') {
-                if !place.is_object() {
-                    *place = Value::Object(serde_json::Map::new());
-                }
-                place = &mut place[part];
-            }
-            *place = new.clone();
+            revise(&mut value, key, new);
         }
         serde_json::from_value(value)
     }
+}
+
+fn revise(settings: &mut Value, key: &str, new: &Value) {
+    let mut place = settings;
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if !place.is_object() {
+            *place = Value::Object(serde_json::Map::new());
+        }
+        let Value::Object(fields) = place else { return };
+        if new.is_null() && (parts.peek().is_none() || !fields.contains_key(part)) {
+            fields.shift_remove(part);
+            return;
+        }
+        place = fields.entry(part).or_insert(Value::Null);
+    }
+    *place = new.clone();
 }
 
 /// Whether a campaign runs.
@@ -109,4 +120,20 @@ pub struct Control {
     /// All changes of operational keys, oldest first.
     #[serde(default)]
     pub revisions: Vec<Revision>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_sets_a_key_makes_a_table_and_null_removes() {
+        let mut settings = serde_json::json!({"corpus": {"path": "c", "sources": ["d"]}, "judge": {"kind": {"kind": "off"}}});
+        revise(&mut settings, "corpus.sources", &Value::Null);
+        revise(&mut settings, "campaign.fields.id", &Value::Null);
+        revise(&mut settings, "corpus.path", &Value::from("e"));
+        revise(&mut settings, "judge.kind.http.timeout_s", &Value::from(5));
+        let expected = serde_json::json!({"corpus": {"path": "e"}, "judge": {"kind": {"kind": "off", "http": {"timeout_s": 5}}}});
+        assert_eq!(settings, expected);
+    }
 }

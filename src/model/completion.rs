@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{Digest, JobId};
+
 /// Who speaks in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -84,6 +86,16 @@ pub struct Sampling {
     pub seed: u64,
 }
 
+impl Sampling {
+    /// The seed of `job` in a campaign with the root `root` of all randomness. 31 bits: the widest number that no server we know of refuses or
+    /// rounds, so that what is recorded is what is sent.
+    pub fn seed_of(root: u64, job: &JobId) -> u64 {
+        let digest = Digest::of_parts([root.to_le_bytes().as_slice(), job.as_str().as_bytes()]);
+        let drawn = digest.as_str().get(..8).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        drawn.unwrap_or_default() & 0x7fff_ffff
+    }
+}
+
 /// Why a completion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -139,5 +151,21 @@ impl AddAssign for Usage {
         self.prompt_tokens += other.prompt_tokens;
         self.completion_tokens += other.completion_tokens;
         self.calls += other.calls;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Uid;
+
+    #[test]
+    fn a_sampling_seed_fits_every_server_and_depends_on_root_and_job() {
+        let job = |number| JobId::of(&Uid("u".into()), "seed", number);
+        let seeds: std::collections::HashSet<u64> = (0..1000).map(|number| Sampling::seed_of(7, &job(number))).collect();
+        assert!(seeds.iter().all(|seed| *seed <= 0x7fff_ffff) && seeds.len() > 990);
+        assert!(seeds.iter().any(|seed| *seed > 0x3fff_ffff), "all 31 bits are used");
+        assert_eq!(Sampling::seed_of(7, &job(1)), Sampling::seed_of(7, &job(1)));
+        assert_ne!(Sampling::seed_of(7, &job(1)), Sampling::seed_of(8, &job(1)));
     }
 }

@@ -97,14 +97,29 @@ impl CampaignKeys {
         format!("{}{job}.mp.zst", self.verdicts(grade, shard))
     }
 
+    /// Folder of a shard's jobs that failed for good in grading: under this grade only, since another may fare better with the trajectory.
+    pub fn grade_ended_folder(&self, grade: &Digest, shard: u64) -> String {
+        format!("{}ended/{shard}/", self.grade(grade))
+    }
+
+    /// A job that failed for good in grading.
+    pub fn grade_ended(&self, grade: &Digest, shard: u64, job: &JobId) -> String {
+        format!("{}{job}.json", self.grade_ended_folder(grade, shard))
+    }
+
     /// Folder of a grade's shard indexes.
     pub fn indexes(&self, grade: &Digest) -> String {
         format!("{}shards/", self.grade(grade))
     }
 
-    /// A shard's index.
+    /// A shard's index: the one that stands.
     pub fn index(&self, grade: &Digest, shard: u64) -> String {
         format!("{}part-{shard:05}.json", self.indexes(grade))
+    }
+
+    /// The copy of a shard's index under its digest: what manifests name, whichever index stands later.
+    pub fn kept_index(&self, grade: &Digest, shard: u64, digest: &Digest) -> String {
+        format!("{}indexes/part-{shard:05}-{}.json", self.indexes(grade), digest.short())
     }
 
     /// Name of a row file below the grade's folder.

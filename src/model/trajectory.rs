@@ -128,6 +128,10 @@ pub struct Action {
     pub tool: String,
     /// The arguments; empty when they could not be read.
     pub arguments: Map<String, Value>,
+    /// For a native call, the arguments exactly as the model wrote them, where that is not the compact JSON of `arguments`. A call written in
+    /// text stands in its turn's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
     /// The dialect the call was written in.
     pub dialect: String,
     /// What had to be mended to read it.

@@ -118,7 +118,8 @@ pub struct TeacherTable {
     pub timeout_s: Option<u64>,
     /// Path of a script, for `scripted`.
     pub script: Option<String>,
-    /// Further fields of the request body, sent as they are.
+    /// Further fields of the request body, sent as they are; none that has a setting. `false` leaves out `temperature`, `top_p`, `seed` or
+    /// `tool_choice`, and `max_completion_tokens = true` sends the limit under that name, for models that demand it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
 }

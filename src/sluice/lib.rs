@@ -27,7 +27,11 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     logging::set_up(args.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Blocking threads do the searching, compressing and file work. More of them than keep the cores busy only cost memory: the allocator
+    // gives each thread a heap of its own, and what fragments in it stays.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(2 * cores + 2).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("sluice: failed to start the async runtime: {error}");

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use corpus::{Phase, Progress};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a plain line is written.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -27,7 +27,11 @@ impl Bar {
         let bar = if is_terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
         bar.set_length(total);
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            // The library's own `per_sec` shows four decimals.
+            bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A bar that cannot be written is not worth a failure.
+                write!(out, "{:.1}/s", state.per_sec()).unwrap_or_default();
+            }));
         }
         if is_terminal {
             bar.enable_steady_tick(Duration::from_millis(250));
@@ -92,7 +96,7 @@ pub(crate) struct Spinner {
 
 impl Spinner {
     pub(crate) fn new(total: u64, what: &'static str) -> Self {
-        Self { bar: Bar::new(total, "{spinner} {bar:32} {pos}/{len} {msg} {per_sec} ETA {eta}"), what }
+        Self { bar: Bar::new(total, "{spinner} {bar:32} {pos}/{len} {msg} {rate} ETA {eta}"), what }
     }
 
     pub(crate) fn set(&self, done: u64) {
@@ -124,7 +128,7 @@ pub(crate) struct RunBar(Bar);
 
 impl RunBar {
     pub(crate) fn new(planned: u64, done: u64) -> Self {
-        let bar = Bar::new(planned, "{spinner} {bar:32} {pos}/{len} jobs {per_sec} ETA {eta} · {msg}");
+        let bar = Bar::new(planned, "{spinner} {bar:32} {pos}/{len} jobs {rate} ETA {eta} · {msg}");
         // What earlier runs did is no speed of this one.
         bar.bar.set_position(done);
         bar.bar.reset_eta();

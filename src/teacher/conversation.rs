@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use model::{Digest, Message, Sampling, ToolDefinition};
 
+use crate::Calls;
+
 /// Messages so far, and the digest of exactly these.
 #[derive(Debug, Clone)]
 pub struct Conversation {
@@ -61,8 +63,8 @@ impl Conversation {
         Arc::clone(&self.messages)
     }
 
-    /// Digest of asking for the next message with these tools and this sampling.
-    pub fn request_digest(&self, tools: &[ToolDefinition], sampling: &Sampling) -> Digest {
+    /// Digest of asking for the next message with these tools, which may be called or not, and this sampling.
+    pub fn request_digest(&self, tools: &[ToolDefinition], calls: Calls, sampling: &Sampling) -> Digest {
         let head = self.chain.last().map_or("", Digest::as_str);
         let numbers = [
             sampling.temperature.to_bits(),
@@ -70,6 +72,7 @@ impl Conversation {
             u64::from(sampling.max_completion_tokens),
             sampling.seed,
             tools.len() as u64,
+            calls as u64,
         ];
         let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let names = tools.iter().map(|tool| tool.name.as_bytes());
@@ -89,14 +92,15 @@ mod tests {
     #[test]
     fn a_request_is_known_by_all_that_was_said_before_it() {
         let mut one = Conversation::new([Message::text(Role::System, "s"), Message::text(Role::User, "q")]);
-        let before = one.request_digest(&[], &sampling());
+        let before = one.request_digest(&[], Calls::Offered, &sampling());
         one.push(Message::text(Role::Assistant, "a"));
-        let after = one.request_digest(&[], &sampling());
+        let after = one.request_digest(&[], Calls::Offered, &sampling());
         assert_ne!(before, after);
-        assert_ne!(before, one.request_digest(&[], &Sampling { seed: 2, ..sampling() }));
+        assert_ne!(before, one.request_digest(&[], Calls::Offered, &Sampling { seed: 2, ..sampling() }));
+        assert_ne!(after, one.request_digest(&[], Calls::Forbidden, &sampling()));
         one.truncate(2);
-        assert_eq!(before, one.request_digest(&[], &sampling()));
+        assert_eq!(before, one.request_digest(&[], Calls::Offered, &sampling()));
         let other = Conversation::new([Message::text(Role::System, "sq"), Message::text(Role::User, "")]);
-        assert_ne!(before, other.request_digest(&[], &sampling()));
+        assert_ne!(before, other.request_digest(&[], Calls::Offered, &sampling()));
     }
 }

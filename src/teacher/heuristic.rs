@@ -31,8 +31,8 @@ use serde_json::{Map, Value, json};
 use self::evidence::Evidence;
 use self::plan::{Dice, Move, Planner};
 use self::question::Question;
-use self::reading::Conversation;
-use crate::{Request, Teacher, TeacherError, dialect};
+use self::reading::{Conversation, Demand};
+use crate::{Calls, Request, Teacher, TeacherError, dialect};
 
 /// The name under which completions are recorded.
 const MODEL: &str = "heuristic";
@@ -44,21 +44,24 @@ pub struct HeuristicTeacher;
 #[async_trait]
 impl Teacher for HeuristicTeacher {
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
-        Ok(complete(&request.messages, &request.sampling))
+        Ok(complete(&request.messages, request.calls, &request.sampling))
     }
 }
 
 /// The completion of a conversation. Tokens in its usage are bytes divided by four: an estimate that costs nothing.
-fn complete(messages: &[Message], sampling: &Sampling) -> Completion {
-    let text = next_text(messages, sampling);
+fn complete(messages: &[Message], calls: Calls, sampling: &Sampling) -> Completion {
+    let text = next_text(messages, calls, sampling);
     let prompt_bytes: usize = messages.iter().map(|message| message.text.len()).sum();
     let usage = Usage { prompt_tokens: prompt_bytes as u64 / 4, completion_tokens: text.len() as u64 / 4, calls: 1 };
     let model = Some(MODEL.to_owned());
     Completion { text, reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model }
 }
 
-fn next_text(messages: &[Message], sampling: &Sampling) -> String {
-    let conversation = Conversation::read(messages);
+fn next_text(messages: &[Message], calls: Calls, sampling: &Sampling) -> String {
+    let mut conversation = Conversation::read(messages);
+    if calls == Calls::Forbidden {
+        conversation.demand = Demand::Answer;
+    }
     let question = Question::read(conversation.asked);
     let evidence = Evidence::weigh(&question, &conversation);
     let best = evidence.best();
@@ -90,3 +93,6 @@ fn written(made: &Move) -> String {
     };
     dialect::write(name, &arguments)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,14 +86,14 @@ impl HttpTeacher {
         })
     }
 
-    /// One try: the first endpoint that can be reached, in the order of job and try, decides.
+    /// One try: the first endpoint that can be reached and serves us, in the order of job and try, decides.
     async fn try_once(&self, request: &Request, number: u32) -> Result<Completion, Trouble> {
-        let mut unreachable = Vec::new();
+        let mut passed: Vec<Trouble> = Vec::new();
         for endpoint in self.pool.order(&request.job, number) {
             match self.post(endpoint, request, number).await {
-                Err(trouble) if trouble.unreachable => {
+                Err(trouble) if trouble.elsewhere => {
                     endpoint.mark_down();
-                    unreachable.push(trouble.message);
+                    passed.push(trouble);
                 }
                 decided => {
                     endpoint.mark_up();
@@ -101,7 +101,9 @@ impl HttpTeacher {
                 }
             }
         }
-        Err(Trouble::outage(format!("{}; start the server or correct `endpoints`", unreachable.join("; "))))
+        let retry_after = passed.iter().filter_map(|trouble| trouble.retry_after).min();
+        let messages: Vec<String> = passed.into_iter().map(|trouble| trouble.message).collect();
+        Err(Trouble { retry_after, ..Trouble::outage(messages.join("; ")) })
     }
 
     async fn post(&self, endpoint: &Endpoint, request: &Request, number: u32) -> Result<Completion, Trouble> {

@@ -48,6 +48,30 @@ pub enum JournalError {
     },
 }
 
+/// What is wrong with a journal, for those who must know what becomes of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalFault {
+    /// A later claim took the job over: whoever made it goes on, this one drops it.
+    Fenced,
+    /// Its bytes are not what was written.
+    Damaged,
+    /// It answers another question than is asked.
+    Mismatch,
+}
+
+impl From<JournalError> for TeacherError {
+    fn from(error: JournalError) -> Self {
+        let kind = match error {
+            JournalError::Teacher(error) => return error,
+            JournalError::Ledger(LedgerError::Fenced { .. }) => TeacherErrorKind::Journal(JournalFault::Fenced),
+            JournalError::Ledger(LedgerError::Damaged { .. }) => TeacherErrorKind::Journal(JournalFault::Damaged),
+            JournalError::Ledger(LedgerError::Unreachable { .. } | LedgerError::Locked { .. }) => TeacherErrorKind::Outage,
+            JournalError::Mismatch { .. } => TeacherErrorKind::Journal(JournalFault::Mismatch),
+        };
+        Self { kind, message: error.to_string(), retry_after: None }
+    }
+}
+
 impl Journal {
     /// The journal of the job that `lease` holds.
     ///
@@ -151,13 +175,57 @@ impl JournaledTeacher {
 #[async_trait]
 impl Teacher for JournaledTeacher {
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
-        let digest = Conversation::new(request.messages.iter().cloned()).request_digest(&request.tools, &request.sampling);
-        self.journal.complete(self.teacher.as_ref(), request, digest).await.map_err(|error| match error {
-            JournalError::Teacher(error) => error,
-            JournalError::Ledger(error) => TeacherError { kind: TeacherErrorKind::Outage, message: error.to_string(), retry_after: None },
-            error @ JournalError::Mismatch { .. } => {
-                TeacherError { kind: TeacherErrorKind::Permanent, message: error.to_string(), retry_after: None }
-            }
-        })
+        let conversation = Conversation::new(request.messages.iter().cloned());
+        let digest = conversation.request_digest(&request.tools, request.calls, &request.sampling);
+        Ok(self.journal.complete(self.teacher.as_ref(), request, digest).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Calls;
+    use crate::heuristic::HeuristicTeacher;
+    use model::{JobId, Message, Role, Sampling, Step, Uid};
+    use runtime::ledger::embedded::EmbeddedLedger;
+    use runtime::{Claim, WorkKey};
+
+    fn request(question: &str) -> Request {
+        Request {
+            job: JobId::of(&Uid("u".into()), "seed", 0),
+            key: JournalKey { thread: JournalKey::JUDGE, turn: 0, call: 0 },
+            messages: Arc::new(vec![Message::text(Role::User, question)]),
+            tools: Arc::default(),
+            calls: Calls::Offered,
+            sampling: Sampling { temperature: 0.0, top_p: 1.0, max_completion_tokens: 100, seed: 1 },
+        }
+    }
+
+    async fn kind(ledger: &Arc<dyn Ledger>, lease: &Lease, question: &str) -> Option<TeacherErrorKind> {
+        let journal = Journal::open(Arc::clone(ledger), lease.clone()).await.expect("a journal");
+        let teacher = JournaledTeacher::new(Arc::new(HeuristicTeacher), journal);
+        teacher.complete(&request(question)).await.err().map(|error| error.kind)
+    }
+
+    #[tokio::test]
+    async fn a_journals_trouble_is_told_apart_from_an_outage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let embedded = Arc::new(EmbeddedLedger::open(folder.path()).await.expect("a ledger"));
+        let ledger: Arc<dyn Ledger> = Arc::clone(&embedded) as Arc<dyn Ledger>;
+        let key = WorkKey::Filter("grade".into(), request("q").job);
+        let Claim::Taken(lease) = ledger.claim(&key, Step::default()).await.expect("an answer") else { panic!("nobody else claims") };
+        let earlier = Lease { epoch: lease.epoch - 1, ..lease.clone() };
+        assert_eq!(kind(&ledger, &earlier, "q").await, Some(TeacherErrorKind::Journal(JournalFault::Fenced)));
+        assert_eq!(kind(&ledger, &lease, "q").await, None);
+        assert_eq!(kind(&ledger, &lease, "another").await, Some(TeacherErrorKind::Journal(JournalFault::Mismatch)));
+
+        let journal = Journal::open(Arc::clone(&ledger), lease).await.expect("a journal");
+        embedded.close().await;
+        let mut unrecorded = request("q");
+        unrecorded.key.call = 1;
+        let error = JournaledTeacher::new(Arc::new(HeuristicTeacher), journal).complete(&unrecorded).await.expect_err("it is closed");
+        assert_eq!(error.kind, TeacherErrorKind::Outage);
+        let damaged = LedgerError::Damaged { what: "w".into(), reason: "r".into() };
+        assert_eq!(TeacherError::from(JournalError::from(damaged)).kind, TeacherErrorKind::Journal(JournalFault::Damaged));
     }
 }

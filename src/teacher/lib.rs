@@ -20,7 +20,7 @@ use model::{Completion, JobId, JournalKey, Message, Sampling, ToolDefinition};
 
 pub use connect::connect;
 pub use conversation::Conversation;
-pub use journaled::{Journal, JournalError, JournaledTeacher};
+pub use journaled::{Journal, JournalError, JournalFault, JournaledTeacher};
 
 /// One completion to be made.
 #[derive(Debug, Clone)]
@@ -31,10 +31,21 @@ pub struct Request {
     pub key: JournalKey,
     /// The whole conversation.
     pub messages: Arc<Vec<Message>>,
-    /// Tools on offer; empty when tools are described in the system prompt (text dialects) or no call may be made.
+    /// Tools as the server is told of them; empty when they are described in the system prompt (text dialects) or there are none.
     pub tools: Arc<Vec<ToolDefinition>>,
+    /// Whether a call may be made.
+    pub calls: Calls,
     /// How to sample.
     pub sampling: Sampling,
+}
+
+/// Whether a completion may call tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// It may.
+    Offered,
+    /// It must answer. The tools are named all the same, so that the conversation up to here stays what a server has cached.
+    Forbidden,
 }
 
 /// What kind of trouble a teacher had; decides what happens to the job.
@@ -42,12 +53,14 @@ pub struct Request {
 pub enum TeacherErrorKind {
     /// For this request, now: 429, 5xx, a timeout, a torn body, while the server is otherwise up.
     Transient,
-    /// No server can be reached at all: no attempt is spent.
+    /// No server can be reached, or none serves anybody as things are set up (key, account, model): no attempt is spent.
     Outage,
     /// The conversation is longer than the model's context: the recipe shortens its plans and forces an answer.
     ContextOverflow,
-    /// The request is refused as wrong, or the key is: trying again does not help.
+    /// The request is refused as wrong: trying again does not help.
     Permanent,
+    /// Not the teacher's trouble but that of the journal around it. Only a [`JournaledTeacher`] says so.
+    Journal(JournalFault),
 }
 
 /// Trouble with a completion.

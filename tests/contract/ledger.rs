@@ -215,8 +215,14 @@ async fn a_seal_is_never_done_for_good(made: &Made) {
     let first = take(ledger, &key, step(0, 0)).await;
     assert_eq!(ledger.claim(&key, step(0, 0)).await.expect("reachable"), Claim::Mine);
     ledger.finish(&first).await.expect("held");
-    let second = take(ledger, &key, step(0, 0)).await;
+    let second = take(ledger, &key, step(3, 0)).await;
     assert!(second.epoch > first.epoch);
+    ledger.finish(&second).await.expect("held");
+    ledger.finish(&second).await.expect("nobody claimed it since");
+    let third = take(ledger, &key, step(0, 0)).await;
+    assert!(third.epoch > second.epoch, "a seal that was tried again leaves no step behind");
+    let late = ledger.finish(&second).await;
+    assert!(matches!(late, Err(LedgerError::Fenced { .. })), "{late:?}");
 }
 
 async fn counts_follow_what_happens(made: &Made) {

@@ -12,11 +12,8 @@ use dataset::part::{self, Listing};
 use model::layout::CampaignKeys;
 use model::queue::MESSAGE_VERSION;
 use model::{Campaign, CandidateMessage, Ended, Job, Trajectory, Uid, VerdictObject};
-use runtime::{
-    Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue,
-    QueueName, WorkKey, failpoint,
-};
-use teacher::{Journal, JournaledTeacher, Teacher, TeacherErrorKind};
+use runtime::{Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint};
+use teacher::{Journal, JournalFault, JournaledTeacher, Teacher, TeacherErrorKind};
 
 use crate::grade::{Grade, JudgeError};
 
@@ -97,7 +94,8 @@ impl FilterHandler {
             return Ok(());
         }
         let seal = CandidateMessage::seal(uid, shard);
-        let body = model::wire::encode_message("a seal message", &seal).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
+        let body =
+            model::wire::encode_message("a seal message", &seal).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
         failpoint::hit("filter.before_seal_message");
         self.queue.publish_urgent(&QueueName::Candidates(self.campaign.name.clone()), body).await?;
         Ok(())
@@ -113,8 +111,7 @@ impl FilterHandler {
             // The counter was a hint, the listing decides: the rank that is missing will ask again.
             return Ok(());
         }
-        let standing = part::read_index(archive, &self.keys, grade, shard).await.map_err(dataset_failed)?;
-        if standing.is_some_and(|(index, _)| listing.agrees_with(&index)) {
+        if part::standing(archive, &self.keys, grade, shard, &listing).await.map_err(dataset_failed)?.is_some() {
             return Ok(());
         }
         part::write(&self.archive, &self.campaign, grade, shard, &listing).await.map_err(dataset_failed)?;
@@ -180,7 +177,8 @@ impl Handler for FilterHandler {
             journal: Vec::new(),
         };
         let bytes = serde_json::to_vec(&ended).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
-        self.archive.put(&self.keys.ended(job.place.shard, &job.id), bytes).await?;
+        // Below the grade: the trajectory is there, and another grade may fare better with it.
+        self.archive.put(&self.keys.grade_ended(self.grade.digest(), job.place.shard, &job.id), bytes).await?;
         self.look_at_shard(uid, job).await
     }
 }
@@ -197,6 +195,26 @@ fn judge_failed(error: JudgeError) -> Failure {
         TeacherErrorKind::Transient => (FailureKind::Transient, "judge_transient"),
         TeacherErrorKind::Outage => (FailureKind::Outage, "judge_outage"),
         TeacherErrorKind::ContextOverflow | TeacherErrorKind::Permanent => (FailureKind::Permanent, "judge_refused"),
+        TeacherErrorKind::Journal(JournalFault::Fenced) => (FailureKind::Fenced, "fenced"),
+        TeacherErrorKind::Journal(JournalFault::Damaged) => (FailureKind::Permanent, "journal_damaged"),
+        TeacherErrorKind::Journal(JournalFault::Mismatch) => (FailureKind::Permanent, "journal_mismatch"),
     };
     Failure { kind, name, message: error.message, retry_after: error.retry_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_taken_over_is_dropped_and_a_ruined_journal_is_named() {
+        for (fault, expected) in [
+            (JournalFault::Fenced, (FailureKind::Fenced, "fenced")),
+            (JournalFault::Damaged, (FailureKind::Permanent, "journal_damaged")),
+            (JournalFault::Mismatch, (FailureKind::Permanent, "journal_mismatch")),
+        ] {
+            let failure = judge_failed(JudgeError { kind: TeacherErrorKind::Journal(fault), message: "m".into(), retry_after: None });
+            assert_eq!((failure.kind, failure.name), expected);
+        }
+    }
 }

@@ -69,6 +69,7 @@ fn turn(call: Option<(&str, Value)>, shown: &[&str], opened: Option<&str>) -> Tu
         id: String::new(),
         tool: tool.into(),
         arguments: arguments.as_object().cloned().expect("arguments are an object"),
+        written: None,
         dialect: "hermes".into(),
         repairs: Vec::new(),
         unreadable: None,

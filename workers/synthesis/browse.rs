@@ -13,7 +13,7 @@ use model::{
 };
 use runtime::{Failure, FailureKind};
 use teacher::dialect::Reading;
-use teacher::{Journal, JournalError, Request, Teacher, TeacherErrorKind};
+use teacher::{Calls, Journal, JournalError, Request, Teacher, TeacherErrorKind};
 
 use crate::budget::{Advice, Budget};
 use crate::desk::{Desk, ToolError};
@@ -157,11 +157,11 @@ impl Browse {
         is_forced: bool,
         journal: &Journal,
     ) -> Result<Completion, JournalError> {
-        let offers_tools = self.dialect == Dialect::Openai && !is_forced;
-        let tools = if offers_tools { Arc::clone(&self.tools) } else { Arc::default() };
+        let tools = if self.dialect == Dialect::Openai { Arc::clone(&self.tools) } else { Arc::default() };
+        let calls = if is_forced { Calls::Forbidden } else { Calls::Offered };
         let conversation = transcript.conversation();
-        let digest = conversation.request_digest(&tools, sampling);
-        let request = Request { job: job.clone(), key, messages: conversation.messages(), tools, sampling: sampling.clone() };
+        let digest = conversation.request_digest(&tools, calls, sampling);
+        let request = Request { job: job.clone(), key, messages: conversation.messages(), tools, calls, sampling: sampling.clone() };
         journal.complete(self.teacher.as_ref(), &request, digest).await
     }
 
@@ -294,6 +294,7 @@ fn failed(error: JournalError) -> Failure {
             TeacherErrorKind::Transient => (FailureKind::Transient, "teacher_transient", error.retry_after),
             TeacherErrorKind::Outage => (FailureKind::Outage, "teacher_outage", error.retry_after),
             TeacherErrorKind::ContextOverflow | TeacherErrorKind::Permanent => (FailureKind::Permanent, "teacher_refused", None),
+            TeacherErrorKind::Journal(_) => unreachable!("only a journaled teacher says so, and this one is not"),
         },
     };
     Failure { kind, name, message, retry_after }

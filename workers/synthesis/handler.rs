@@ -87,9 +87,7 @@ impl SynthesisHandler {
 /// How this job is sampled: the seed depends on the campaign's seed and the job, and on nothing else.
 fn sampling(campaign: &Campaign, job: &JobId) -> Sampling {
     let teacher = &campaign.settings.teacher;
-    let digest = Digest::of_parts([campaign.settings.campaign.seed.to_le_bytes().as_slice(), job.as_str().as_bytes()]);
-    // Servers take signed 64-bit seeds at most; 48 bits are exact in every JSON reader.
-    let seed = digest.as_str().get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+    let seed = Sampling::seed_of(campaign.settings.campaign.seed, job);
     Sampling { temperature: teacher.temperature, top_p: teacher.top_p, max_completion_tokens: teacher.max_completion_tokens, seed }
 }
 

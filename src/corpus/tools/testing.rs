@@ -57,6 +57,7 @@ pub(crate) fn action(tool: &str, arguments: &str) -> Action {
         id: String::new(),
         tool: tool.to_owned(),
         arguments: serde_json::from_str(arguments).expect("arguments are a JSON object"),
+        written: None,
         dialect: "hermes".to_owned(),
         repairs: Vec::new(),
         unreadable: None,

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::{
     BrowseSettings, CampaignSettings, CorpusSettings, Dialect, FilterSettings, HttpSettings, JudgeKind, JudgeSettings, RecipeSettings,
@@ -95,7 +95,7 @@ impl CampaignFile {
                 endpoints: check_endpoints("teacher", &t.endpoints, check),
                 api_key_env: t.api_key_env.clone(),
                 timeout_s: check_timeout("teacher.timeout_s", t.timeout_s.unwrap_or(600), check),
-                extra: t.extra.clone(),
+                extra: check_extra(&t.extra, check),
             }),
             "scripted" => {
                 check.that(t.script.is_some(), "teacher.script", "absent", "the path of a script, for kind = \"scripted\"");
@@ -184,10 +184,44 @@ fn check_endpoints(table: &str, endpoints: &[String], check: &mut Check) -> Vec<
     let key = format!("{table}.endpoints");
     check.that(!endpoints.is_empty(), &key, "[]", "at least one base URL, e.g. http://127.0.0.1:8000/v1");
     for endpoint in endpoints {
+        let shown = without_secrets(endpoint);
         let is_http = endpoint.starts_with("http://") || endpoint.starts_with("https://");
-        check.that(is_http, &key, endpoint, "a URL that begins with http:// or https://");
+        check.that(is_http, &key, &shown, "a URL that begins with http:// or https://");
+        let rule = "a URL without user, password, `?` and `#`: settings are kept in the archive; name the variable that holds the key in `api_key_env`";
+        check.that(shown == *endpoint, &key, &shown, rule);
     }
     endpoints.iter().map(|endpoint| endpoint.trim_end_matches('/').to_owned()).collect()
+}
+
+/// `endpoint` without what may be a secret in it: query, fragment, user and password.
+fn without_secrets(endpoint: &str) -> String {
+    let base = endpoint.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((secret, _)) => format!("{scheme}://{}", rest.get(secret.len() + 1..).unwrap_or_default()),
+        None => base.to_owned(),
+    }
+}
+
+/// Rows record model, sampling and messages as they were sent, so that nothing may change them behind the settings' back.
+fn check_extra(extra: &Map<String, Value>, check: &mut Check) -> Map<String, Value> {
+    for (key, value) in extra {
+        let rule = match key.as_str() {
+            "temperature" | "top_p" if *value != Value::Bool(false) => "false, to leave it out; its value is the setting of that name",
+            "seed" if *value != Value::Bool(false) => "false, to leave it out; its value comes from `campaign.seed`",
+            "tool_choice" if *value != Value::Bool(false) => "false, to leave it out; the recipe decides when calls may be made",
+            "max_completion_tokens" if *value != Value::Bool(true) => {
+                "true, to send the limit under this name; its value is the setting of that name"
+            }
+            "max_tokens" => "absent: set `teacher.max_completion_tokens`; `max_completion_tokens = true` here sends it under that name",
+            "model" => "absent: set `teacher.model`",
+            "messages" | "tools" | "stream" | "n" => "absent: the recipe decides it",
+            _ => continue,
+        };
+        check.that(false, &format!("teacher.extra.{key}"), value, rule);
+    }
+    extra.clone()
 }
 
 fn check_timeout(key: &str, seconds: u64, check: &mut Check) -> u64 {
@@ -259,6 +293,56 @@ mod tests {
         let settings = file.resolve(Path::new("/base")).expect("valid");
         assert_eq!(settings.campaign.seeds, "/base/s.jsonl");
         assert_eq!(settings.campaign.archive.as_deref(), Some("s3://bucket/p"));
+    }
+
+    #[test]
+    fn an_endpoint_with_a_secret_is_refused_and_the_secret_is_not_repeated() {
+        let of =
+            |endpoint: &str| written(&format!("kind = \"http\"\nmodel = \"m\"\nendpoints = [\"{endpoint}\"]\n")).resolve(Path::new("/"));
+        for endpoint in [
+            "http://u:hush@host/v1",
+            "https://hush@host:8000/v1",
+            "https://host/v1?key=hush",
+            "https://host/v1#hush",
+            "https://u:a@hush@host",
+        ] {
+            let error = of(endpoint).expect_err("a secret").to_string();
+            assert!(error.contains("api_key_env") && error.contains("host") && !error.contains("hush"), "{error}");
+        }
+        assert!(of("https://host/accounts/@me/v1").is_ok());
+        let mut file = written("kind = \"heuristic\"\n");
+        file.judge.kind = Some("http".into());
+        file.judge.model = Some("m".into());
+        file.judge.endpoints = vec!["http://u:hush@host/v1".into()];
+        assert!(file.resolve(Path::new("/")).expect_err("a secret").to_string().contains("judge.endpoints"));
+    }
+
+    #[test]
+    fn extra_changes_nothing_that_rows_record() {
+        let of = |extra: &str| {
+            let more = format!("kind = \"http\"\nmodel = \"m\"\nendpoints = [\"http://a/v1\"]\n[teacher.extra]\n{extra}\n");
+            written(&more).resolve(Path::new("/"))
+        };
+        for extra in [
+            "temperature = 0.2",
+            "top_p = 1",
+            "seed = 3",
+            "model = \"n\"",
+            "max_tokens = 9",
+            "max_tokens = false",
+            "max_completion_tokens = 9",
+            "max_completion_tokens = false",
+            "messages = []",
+            "tools = []",
+            "tool_choice = \"required\"",
+            "stream = true",
+            "n = 2",
+        ] {
+            let error = of(extra).expect_err(extra).to_string();
+            assert!(error.starts_with("teacher.extra."), "{error}");
+        }
+        let fit = "temperature = false\ntop_p = false\nseed = false\ntool_choice = false\nmax_completion_tokens = true\nmin_p = 0.1";
+        assert!(of(fit).is_ok());
     }
 
     #[test]

@@ -71,6 +71,13 @@ impl EmbeddedLedger {
         }
     }
 
+    /// Spoils what is remembered of `key`, as a bad disk does.
+    #[cfg(test)]
+    pub(crate) async fn damage(&self, key: &WorkKey) {
+        let key = key.clone();
+        self.ask(move |book| book.damage(&key)).await.expect("open");
+    }
+
     /// Has the owner do `work`; returns when what it wrote is committed.
     async fn ask<T: Send + 'static>(
         &self,

@@ -58,6 +58,8 @@ pub enum Claim {
     Mine,
     /// Another holds it and is alive.
     Held,
+    /// A process died and several could have killed it: only so many run at once until they show progress. Not now, but soon.
+    Crowded,
     /// Suspected of killing workers too often: to the quarantine queue.
     Suspect,
     /// Taken: run.
@@ -129,8 +131,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
 
     /// Marks the work done and drops its journal: the effect is in the archive. Fenced, and repeatable as
-    /// [`Ledger::release`]. A seal is dropped but never remembered as done: a
-    /// shard is sealed again after a retry, and the archive's index decides.
+    /// [`Ledger::release`]. A seal is dropped but never remembered as done, nor is its step: a
+    /// shard is sealed again after a retry, by a message at the first step, and the archive's index decides.
     async fn finish(&self, lease: &Lease) -> Result<(), LedgerError>;
 
     /// Notes that `rank` of `shard` is terminal under `grade`; returns how many ranks of the shard are known to be. A hint: it may be too low after a loss, never too high.

@@ -11,14 +11,15 @@ use std::time::Duration;
 use model::Step;
 
 use super::counters::{Counters, count};
+use super::evidence::Evidence;
 use super::gate::Gate;
 use super::held::{HeldTable, Holding};
 use super::patience::leave;
 use super::{Context, Disposition, Failure, FailureKind, Handler, Opened, WorkerSettings};
 use crate::failpoint;
-use crate::ledger::{Claim, Ledger, LedgerError, WorkKey};
+use crate::ledger::{Claim, Lease, Ledger, LedgerError, WorkKey};
 use crate::queue::{Delivery, Queue, QueueError, QueueName};
-use crate::retry::{Policy, retry};
+use crate::retry::Policy;
 use crate::shutdown::Shutdown;
 
 /// Tries of one job, the first included, before it is given up.
@@ -27,6 +28,8 @@ const ATTEMPTS_MAX: u32 = 5;
 const ATTEMPT: Policy = Policy { first: Duration::from_secs(2), max: Duration::from_secs(300), tries: Some(ATTEMPTS_MAX) };
 /// How long a message waits whose work another holds.
 const HELD_DELAY: Duration = Duration::from_secs(10);
+/// How long a message waits while the ledger lets little run at once, to find out what kills.
+const CROWDED_DELAY: Duration = Duration::from_secs(1);
 /// How long a message of a paused campaign waits, and how often a worker looks whether the campaign goes on.
 const PAUSED_DELAY: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,7 @@ pub(super) struct Bench<H: Handler> {
     pub(super) shutdown: Shutdown,
     context: Context,
     pub(super) gate: Gate,
+    pub(super) evidence: Evidence,
     held: Arc<HeldTable>,
     pub(super) counters: Arc<Counters>,
 }
@@ -76,6 +80,7 @@ impl<H: Handler> Bench<H> {
             context: Context { shutdown: shutdown.clone(), worker: settings.worker },
             shutdown,
             gate: Gate::new(),
+            evidence: Evidence::default(),
             held: Arc::default(),
             counters: Arc::default(),
         }
@@ -113,7 +118,11 @@ impl<H: Handler> Bench<H> {
         failpoint::hit("claim.before");
         let claim = match self.claim(&key, step).await {
             Ok(claim) => claim,
-            Err(error @ LedgerError::Damaged { .. }) => return self.bury(delivery, error.to_string()).await,
+            Err(error @ LedgerError::Damaged { .. }) => {
+                // No claim has the epoch 0: such a lease writes nothing to the ledger, and names the work to the handler.
+                let lease = Lease { key, epoch: 0, step };
+                return self.ruined(&lease, &message, delivery, &error).await;
+            }
             Err(error) => return leave(&key, delivery, &error),
         };
         match claim {
@@ -127,6 +136,11 @@ impl<H: Handler> Bench<H> {
                 self.postpone(delivery, PAUSED_DELAY).await;
             }
             Claim::Held => self.postpone(delivery, HELD_DELAY).await,
+            // Intake rests too: else the whole queue would pass by, one postponed copy each.
+            Claim::Crowded => {
+                self.gate.pause(CROWDED_DELAY);
+                self.postpone(delivery, CROWDED_DELAY).await;
+            }
             // The broker lost us, not we the work. The old delivery is acknowledged rather than dropped: where it is dead that changes
             // nothing, and where it is a true duplicate it would come back, and be adopted, for ever.
             Claim::Mine => match self.held.adopt(&key, delivery) {
@@ -153,31 +167,30 @@ impl<H: Handler> Bench<H> {
     }
 
     async fn run(&self, holding: Holding, message: H::Message) {
+        let before = self.evidence.successes();
         let handled = self.guarded(self.handler.handle(message.clone(), &holding.lease, &self.context)).await;
         failpoint::hit("handle.after");
+        let key = &holding.lease.key;
         let failure = match handled {
-            Ok(Disposition::Done) => {
+            Ok(disposition) => {
                 self.gate.success();
-                return self.finish(holding, &self.counters.done).await;
-            }
-            Ok(Disposition::Yield { continuation }) => {
-                self.gate.success();
-                return self.hand_on(holding, Next::Slice(continuation)).await;
+                self.evidence.success(key);
+                return match disposition {
+                    Disposition::Done => self.finish(holding, &self.counters.done).await,
+                    Disposition::Yield { continuation } => self.hand_on(holding, &message, Next::Slice(continuation)).await,
+                };
             }
             Err(failure) => failure,
         };
         let attempt = holding.lease.step.attempt;
-        let key = &holding.lease.key;
         match failure.kind {
-            FailureKind::Outage => {
-                let delay = self.gate.outage(failure.retry_after);
-                tracing::warn!(%key, error = %failure, delay_s = delay.as_secs(), "a dependency is down; the job waits");
-                self.hand_on(holding, Next::Same(delay)).await;
-            }
+            FailureKind::Outage => self.wait_out(holding, &message, &failure).await,
+            FailureKind::Transient if !self.is_its_own(&failure, key, before).await => self.wait_out(holding, &message, &failure).await,
             FailureKind::Transient if attempt + 1 < ATTEMPTS_MAX => {
                 let delay = failure.retry_after.map_or_else(|| ATTEMPT.delay_before(attempt), |after| ATTEMPT.believed(after));
                 tracing::info!(%key, attempt, error = %failure, delay_s = delay.as_secs(), "the attempt failed");
-                self.hand_on(holding, Next::Attempt(self.handler.next_attempt(&message), delay)).await;
+                let next = Next::Attempt(self.handler.next_attempt(&message), delay);
+                self.hand_on(holding, &message, next).await;
             }
             FailureKind::Transient | FailureKind::Permanent => self.give_up(holding, &message, &failure).await,
             // Somebody else has it, and a message of its own.
@@ -185,8 +198,21 @@ impl<H: Handler> Bench<H> {
         }
     }
 
+    /// A dependency is down: intake rests, and the job waits as it is.
+    async fn wait_out(&self, holding: Holding, message: &H::Message, failure: &Failure) {
+        let outage = self.gate.outage(failure.retry_after);
+        let (key, delay_s) = (&holding.lease.key, outage.delay.as_secs());
+        // All that runs notices the same outage: one of them says so, the others whisper.
+        if outage.is_first {
+            tracing::warn!(%key, error = %failure, delay_s, "a dependency is down; jobs wait, and no attempt is spent");
+        } else {
+            tracing::debug!(%key, error = %failure, delay_s, "waits for the same dependency");
+        }
+        self.hand_on(holding, message, Next::Same(outage.delay)).await;
+    }
+
     /// Finished: the ledger knows, then the message goes.
-    async fn finish(&self, holding: Holding, counter: &AtomicU64) {
+    pub(super) async fn finish(&self, holding: Holding, counter: &AtomicU64) {
         let Some(delivery) = holding.delivery() else { return };
         match self.told(|| self.ledger.finish(&holding.lease)).await {
             Ok(()) => {}
@@ -202,7 +228,7 @@ impl<H: Handler> Bench<H> {
 
     /// Handed on: the lease is given back, then the next message is published, then the old one goes. A kill in between leaves the old
     /// message, whose step may be claimed again.
-    async fn hand_on(&self, holding: Holding, next: Next) {
+    async fn hand_on(&self, holding: Holding, message: &H::Message, next: Next) {
         let Some(delivery) = holding.delivery() else { return };
         failpoint::hit("release.before");
         match self.told(|| self.ledger.release(&holding.lease)).await {
@@ -212,7 +238,11 @@ impl<H: Handler> Bench<H> {
                 count(&self.counters.lost);
                 return self.ack(delivery).await;
             }
-            Err(error @ LedgerError::Damaged { .. }) => return self.bury(delivery, error.to_string()).await,
+            Err(error @ LedgerError::Damaged { .. }) => {
+                self.ruined(&holding.lease, message, delivery, &error).await;
+                // Whoever cannot read what it remembers of the work holds it no more.
+                return holding.settled();
+            }
             Err(error) => return leave(&holding.lease.key, delivery, &error),
         }
         let key = holding.lease.key.clone();
@@ -232,41 +262,6 @@ impl<H: Handler> Bench<H> {
         failpoint::hit("publish.after");
         count(counter);
         self.ack(delivery).await;
-    }
-
-    /// Failed for good: on record first.
-    async fn give_up(&self, holding: Holding, message: &H::Message, failure: &Failure) {
-        let (key, attempt) = (&holding.lease.key, holding.lease.step.attempt);
-        tracing::warn!(%key, attempt, failure = failure.name, error = %failure, "giving up");
-        let recorded = retry(Policy::DEPENDENCY, self.shutdown.expired(), || async {
-            let recording = self.guarded(self.handler.give_up(message, &holding.lease, failure)).await;
-            recording.map_err(Failure::tried)
-        })
-        .await;
-        match recorded {
-            Ok(()) => {
-                failpoint::hit("give_up.after");
-                self.finish(holding, &self.counters.failed).await;
-            }
-            Err(error) if error.is_worth_waiting() => tracing::warn!(%key, %error, "not put on record in time; the message comes back"),
-            Err(error) => {
-                let Some(delivery) = holding.delivery() else { return };
-                match self.told(|| self.ledger.release(&holding.lease)).await {
-                    Ok(()) => holding.settled(),
-                    Err(error) => tracing::warn!(%key, %error, "the lease stays until this worker ends"),
-                }
-                self.bury(delivery, format!("{failure}; and that could not be put on record: {error}")).await;
-            }
-        }
-    }
-
-    async fn lost(&self, holding: Holding) {
-        count(&self.counters.lost);
-        let delivery = holding.delivery();
-        holding.settled();
-        if let Some(delivery) = delivery {
-            self.ack(delivery).await;
-        }
     }
 
     async fn quarantine(&self, key: &WorkKey, delivery: Delivery) {

@@ -17,6 +17,15 @@ pub(super) struct Gate {
     state: Mutex<State>,
 }
 
+/// What noticing an outage led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Outage {
+    /// When to try again.
+    pub(super) delay: Duration,
+    /// Whether this closed the gate, and was not one of the many that notice the same outage.
+    pub(super) is_first: bool,
+}
+
 #[derive(Debug)]
 struct State {
     opens: Instant,
@@ -44,15 +53,16 @@ impl Gate {
         }
     }
 
-    /// A dependency is down: closes for a while, longer each time until [`Gate::success`]. Returns when to try again.
-    pub(super) fn outage(&self, wished: Option<Duration>) -> Duration {
+    /// A dependency is down: closes for a while, longer each time until [`Gate::success`].
+    pub(super) fn outage(&self, wished: Option<Duration>) -> Outage {
         let now = Instant::now();
         let mut state = self.state();
-        if state.opens <= now {
+        let is_first = state.opens <= now;
+        if is_first {
             let drawn = state.delays.next();
             state.opens = now + wished.map_or(drawn, |wished| OUTAGE.believed(wished).max(drawn));
         }
-        state.opens - now
+        Outage { delay: state.opens - now, is_first }
     }
 
     /// Closes for `time` at least.
@@ -80,11 +90,12 @@ mod tests {
         let gate = Gate::new();
         for _ in 0..200 {
             let first = gate.outage(None);
-            assert!((0..64).all(|_| gate.outage(None) == first), "the others of that moment change nothing");
-            assert!(first <= OUTAGE.max);
+            assert!(first.is_first && first.delay <= OUTAGE.max);
+            let others = Outage { is_first: false, ..first };
+            assert!((0..64).all(|_| gate.outage(None) == others), "the others of that moment change nothing");
             gate.open().await;
         }
         gate.success();
-        assert!(gate.outage(None) <= OUTAGE.first);
+        assert!(gate.outage(None).delay <= OUTAGE.first);
     }
 }

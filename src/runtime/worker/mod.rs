@@ -17,6 +17,8 @@ use crate::shutdown::Shutdown;
 
 mod bench;
 mod counters;
+mod end;
+mod evidence;
 mod gate;
 mod handler;
 mod held;

@@ -86,6 +86,19 @@ impl<H: Handler> Bench<H> {
         .await
     }
 
+    /// Whether a transient failure is the job's own, and not that of something everybody needs.
+    pub(super) async fn is_its_own(&self, failure: &Failure, key: &WorkKey, before: u64) -> bool {
+        if failure.name == PANIC {
+            return true;
+        }
+        // Whether few are left is only asked to end the waiting some day: a queue that does not answer has not ended.
+        let left = match self.queue.depth(&self.from).await {
+            Ok(depth) => depth.ready + depth.unacked + depth.delayed,
+            Err(_) => u64::MAX,
+        };
+        self.evidence.blames(key, before, left)
+    }
+
     pub(super) async fn guarded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
             count(&self.counters.panics);

@@ -53,6 +53,8 @@ enum Act {
     Panic,
     /// Waits for `go`, then finishes.
     Wait,
+    /// Waits for `go`, then fails with an outage.
+    Outage,
     /// Waits for the shutdown, then yields.
     Drain,
     /// Never returns.
@@ -96,6 +98,10 @@ impl Handler for Scripted {
             Act::Fail(kind) => return Err(Failure { kind, name: "scripted", message: "as scripted".into(), retry_after: None }),
             Act::Panic => panic!("as scripted"),
             Act::Wait => self.go.notified().await,
+            Act::Outage => {
+                self.go.notified().await;
+                return Err(Failure::outage("scripted", "as scripted"));
+            }
             Act::Drain => {
                 context.shutdown.requested().await;
                 return Ok(Disposition::Yield { continuation });

@@ -23,18 +23,17 @@ pub(crate) async fn run(verb: CorpusVerb) -> Result<End, VerbError> {
         }
         CorpusVerb::Verify { corpus, json } => return verify(corpus, json).await,
         CorpusVerb::Search { corpus, query, topn, json } => {
-            let observation = perform(corpus, vec![("search", json!({"query": query, "topn": topn}))]).await?;
-            show(&observation, json)?;
+            return show(&perform(corpus, vec![("search", json!({"query": query, "topn": topn}))]).await?, json);
         }
         CorpusVerb::Open { corpus, url, loc, num_lines, json } => {
             let mut arguments = Map::new();
             arguments.insert("id".into(), url.into());
             arguments.extend(loc.map(|loc| ("loc".to_owned(), loc.into())));
             arguments.extend(num_lines.map(|lines| ("num_lines".to_owned(), lines.into())));
-            show(&perform(corpus, vec![("open", Value::Object(arguments))]).await?, json)?;
+            return show(&perform(corpus, vec![("open", Value::Object(arguments))]).await?, json);
         }
         CorpusVerb::Find { corpus, url, pattern, json } => {
-            show(&perform(corpus, vec![("open", json!({"id": url})), ("find", json!({"pattern": pattern}))]).await?, json)?;
+            return show(&perform(corpus, vec![("open", json!({"id": url})), ("find", json!({"pattern": pattern}))]).await?, json);
         }
     }
     Ok(End::Done)
@@ -82,8 +81,15 @@ async fn perform(directory: PathBuf, calls: Vec<(&'static str, Value)>) -> Resul
         let mut last = Observation::default();
         for (tool, arguments) in calls {
             let arguments = arguments.as_object().cloned().unwrap_or_default();
-            let action =
-                Action { id: String::new(), tool: tool.into(), arguments, dialect: "hand".into(), repairs: Vec::new(), unreadable: None };
+            let action = Action {
+                id: String::new(),
+                tool: tool.into(),
+                arguments,
+                written: None,
+                dialect: "hand".into(),
+                repairs: Vec::new(),
+                unreadable: None,
+            };
             last = corpus::perform(&mut browser, &action);
             if last.error.is_some() {
                 break;
@@ -94,6 +100,8 @@ async fn perform(directory: PathBuf, calls: Vec<(&'static str, Value)>) -> Resul
     .await
 }
 
-fn show(observation: &Observation, as_json: bool) -> Result<(), VerbError> {
-    if as_json { super::print_json(observation) } else { super::print(&observation.text) }
+fn show(observation: &Observation, as_json: bool) -> Result<End, VerbError> {
+    if as_json { super::print_json(observation) } else { super::print(&observation.text) }?;
+    // What a model is told as text, a script is told by the exit code.
+    Ok(if observation.error.is_none() { End::Done } else { End::WithFailures })
 }

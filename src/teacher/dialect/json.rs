@@ -7,8 +7,9 @@ use std::str::Chars;
 
 use serde_json::{Map, Number, Value};
 
-/// Deepest nesting that is read. Tool arguments nest, but not like this.
-const DEPTH_MAX: usize = 64;
+/// Deepest nesting that is read. Tool arguments nest, but not like this; what is read must also pass `model::wire`, which reads 96 levels,
+/// some twenty of them of the record around the arguments.
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// Values, and what had to be mended to read them.
 #[derive(Debug, Default, PartialEq)]
@@ -55,7 +56,21 @@ pub(super) fn strict(text: &str) -> Result<Vec<Value>, Broken> {
             Err(_) => return Err(Broken::NotJson),
         }
     }
-    if values.is_empty() { Err(Broken::Empty) } else { Ok(values) }
+    match values.as_slice() {
+        [] => Err(Broken::Empty),
+        values if values.iter().any(|value| is_deeper_than(value, DEPTH_MAX)) => Err(Broken::TooDeep),
+        _ => Ok(values),
+    }
+}
+
+/// Recurses no deeper than the reader that made `value`, which has a bound of its own.
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    let is_inner_deeper = |inner: &Value| levels == 0 || is_deeper_than(inner, levels - 1);
+    match value {
+        Value::Array(list) => list.iter().any(is_inner_deeper),
+        Value::Object(object) => object.values().any(is_inner_deeper),
+        _ => false,
+    }
 }
 
 /// The values of `text`, with mistakes mended. `may_close` says whether brackets left open at the end may be closed.
@@ -333,5 +348,14 @@ mod tests {
         assert_eq!(lenient("{\"a\": tr", true), Err(Broken::OpenBracket));
         assert_eq!(lenient(&"[".repeat(10_000), true), Err(Broken::TooDeep));
         assert_eq!(lenient("search for cats", true), Err(Broken::NotJson));
+    }
+
+    #[test]
+    fn both_ways_read_to_the_same_depth() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(strict(&nested(DEPTH_MAX)).expect("not too deep"), lenient(&nested(DEPTH_MAX), false).expect("not too deep").values);
+        for levels in [DEPTH_MAX + 1, 87, 127] {
+            assert_eq!((strict(&nested(levels)), lenient(&nested(levels), true)), (Err(Broken::TooDeep), Err(Broken::TooDeep)), "{levels}");
+        }
     }
 }

@@ -113,7 +113,7 @@ pub fn observation_message(dialect: Dialect, observation: &str, action: &Action)
 
 /// The arguments of a native call as JSON text that parses to an object: as written, or what was understood of them, or an empty object.
 pub(crate) fn sound_arguments(written: &str) -> String {
-    if serde_json::from_str::<Map<String, Value>>(written).is_ok() {
+    if matches!(json::strict(written).as_deref(), Ok([Value::Object(_)])) {
         return written.to_owned();
     }
     let understood = arguments::from_text(written, true).map(|(arguments, _)| arguments).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Native calls: a name, and arguments as JSON text that need not parse.
 
 use model::{Action, ToolCall};
+use serde_json::{Map, Value};
 
 use super::arguments;
 
@@ -11,7 +12,8 @@ pub(super) fn read(call: &ToolCall, cut: bool) -> Action {
     let mut action = Action {
         id: call.id.clone(),
         tool: tool.to_owned(),
-        arguments: serde_json::Map::new(),
+        arguments: Map::new(),
+        written: None,
         dialect: "openai".to_owned(),
         repairs: Vec::new(),
         unreadable: None,
@@ -33,6 +35,8 @@ pub(super) fn read(call: &ToolCall, cut: bool) -> Action {
             action.unreadable = Some(format!("This call of `{tool}` was not carried out: {reason}. Call again: {advice}."));
         }
     }
+    let compact = Value::Object(action.arguments.clone()).to_string();
+    action.written = (compact != call.arguments).then(|| call.arguments.clone());
     action
 }
 

@@ -219,6 +219,58 @@ fn a_native_call_that_cannot_be_read_keeps_its_id_so_that_it_can_be_answered() {
     }
 }
 
+/// An object that nests `levels` deep.
+fn nested(levels: usize) -> String {
+    format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))
+}
+
+#[test]
+fn arguments_that_nest_deeper_than_a_row_can_hold_are_told_and_not_kept() {
+    let deep = nested(87);
+    let action = read(Dialect::Openai, &native(&[("id7", "search", &deep)])).actions.remove(0);
+    assert_eq!(action.arguments.len(), 0);
+    assert!(action.unreadable.is_some_and(|reason| reason.contains("nested too deeply")));
+    assert_eq!(sound_arguments(&deep), "{}");
+    for text in [
+        format!("<tool_call>{{\"name\": \"search\", \"arguments\": {deep}}}</tool_call>"),
+        format!("<tool_call>{{\"name\": \"search\", \"arguments\": {}}}</tool_call>", Value::from(deep.clone())),
+        format!("<function=search>{deep}</function>"),
+        format!("{{\"name\": \"search\", \"arguments\": {deep}}}"),
+    ] {
+        let reading = read_text(&text);
+        assert_eq!((reading.actions.len(), reading.problems.len()), (0, 1), "{text}");
+        assert!(reading.problems[0].contains("nested too deeply"), "{:?}", reading.problems);
+    }
+}
+
+#[test]
+fn the_deepest_arguments_that_are_read_survive_the_wire_within_a_row() {
+    let action = read(Dialect::Openai, &native(&[("a", "search", &nested(super::json::DEPTH_MAX))])).actions.remove(0);
+    assert_eq!(action.unreadable, None);
+    // A verdict's object wraps an action in a trajectory, a thread, a turn and their lists: far fewer levels than these.
+    let mut wrapped = serde_json::to_value(&action).expect("an action is JSON");
+    for _ in 0..30 {
+        wrapped = json!([wrapped]);
+    }
+    let bytes = model::wire::encode_message("an action", &wrapped).expect("written");
+    assert_eq!(model::wire::decode_message::<Value>("an action", &bytes).expect("read"), wrapped);
+}
+
+#[test]
+fn the_arguments_of_a_native_call_are_kept_as_written_where_they_say_more_than_what_was_understood() {
+    for (arguments, written) in [
+        ("{\"query\":\"x\"}", None),
+        ("{\"query\": \"x\"}", Some("{\"query\": \"x\"}")),
+        ("{'query': 'x',}", Some("{'query': 'x',}")),
+        ("{\"query\": \"the fir", Some("{\"query\": \"the fir")),
+        ("", Some("")),
+    ] {
+        let reading = read(Dialect::Openai, &native(&[("id1", "search", arguments)]));
+        assert_eq!(reading.actions[0].written.as_deref(), written, "{arguments}");
+    }
+    assert_eq!(read_text(&write("search", &Map::new())).actions[0].written, None, "the text of the turn has it");
+}
+
 #[test]
 fn special_tokens_on_a_native_name_are_cut_off() {
     let reading = read(Dialect::Openai, &native(&[("a", "search<|channel|>commentary", "{}")]));

@@ -44,7 +44,7 @@ impl Found<'_> {
 /// The action of a call found in the text.
 pub(super) fn action(call: Call, dialect: &str) -> Action {
     let Call { name, arguments, repairs } = call;
-    Action { id: String::new(), tool: name, arguments, dialect: dialect.to_owned(), repairs, unreadable: None }
+    Action { id: String::new(), tool: name, arguments, written: None, dialect: dialect.to_owned(), repairs, unreadable: None }
 }
 
 /// Takes `text` apart. `cut` says that the token limit ended it, so that nothing is guessed at its end.

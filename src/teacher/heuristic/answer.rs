@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::asked::Kind;
 use super::choice;
 use super::evidence::{Evidence, Leaf, Scored};
-use super::asked::Kind;
 use super::span;
 use super::text::shortened;
 use super::voice;

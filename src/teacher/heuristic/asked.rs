@@ -2,7 +2,7 @@
 
 use super::lexicon::{DENSE_QUESTION_WORDS, is_function_word, kind_of_focus, kind_of_question_word};
 use super::question::{Language, Term};
-use super::text::{Shape, Word};
+use super::text::Word;
 
 /// The kind of answer that would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,36 +39,21 @@ pub(super) struct Asked {
     pub(super) focus: Option<String>,
 }
 
+const AUXILIARIES: [&str; 16] =
+    ["did", "does", "do", "is", "are", "was", "were", "has", "have", "had", "can", "could", "will", "would", "should", "may"];
+
 fn is_auxiliary(word: &str) -> bool {
-    matches!(
-        word,
-        "did"
-            | "does"
-            | "do"
-            | "is"
-            | "are"
-            | "was"
-            | "were"
-            | "has"
-            | "have"
-            | "had"
-            | "can"
-            | "could"
-            | "will"
-            | "would"
-            | "should"
-            | "may"
-    )
+    AUXILIARIES.contains(&word)
 }
 
-pub(super) fn asked_for(words: &[Word], lower: &[String], text: &str, language: Language, is_choice: bool) -> Asked {
-    if words.iter().any(|word| word.shape == Shape::Dense) && language != Language::Other {
+/// What the question asks for; `lower` are its words in lower case.
+pub(super) fn asked_for(text: &str, lower: &[String], language: Language, is_choice: bool) -> Asked {
+    if matches!(language, Language::Chinese | Language::Japanese) {
         let first = DENSE_QUESTION_WORDS.iter().filter_map(|(word, kind)| Some((text.find(word)?, *kind))).min_by_key(|(at, _)| *at);
         return Asked { kind: first.map_or(Kind::Thing, |(_, kind)| kind), at: None, focus: None };
     }
-    let is_question_word = |word: &String| word == "how" || word == "wie" || word == "cómo" || kind_of_question_word(word).is_some();
-    // English "was" is German "what"; in an English question it is a verb.
-    let at = lower.iter().position(|word| is_question_word(word) && !(word == "was" && language == Language::English));
+    let is_how = |word: &str| matches!((word, language), ("how", _) | ("wie" | "cómo" | "comment", Language::Other));
+    let at = lower.iter().position(|word| is_how(word) || kind_of_question_word(word, language).is_some());
     let Some(at) = at else {
         let is_yes_no = lower.first().is_some_and(|word| is_auxiliary(word));
         let kind = match () {
@@ -82,12 +67,12 @@ pub(super) fn asked_for(words: &[Word], lower: &[String], text: &str, language: 
         return Asked { kind: Kind::YesNo, at: None, focus: None };
     }
     let word = lower.get(at).map(String::as_str).unwrap_or_default();
-    if word == "how" || word == "wie" || word == "cómo" {
+    if is_how(word) {
         let next = lower.get(at + 1).map(String::as_str).unwrap_or_default();
         let is_number = kind_of_focus(next) == Some(Kind::Number) || next == "viele" || next == "viel";
         return Asked { kind: if is_number { Kind::Number } else { Kind::Explanation }, at: Some(at), focus: None };
     }
-    let mut kind = kind_of_question_word(word).unwrap_or(Kind::Thing);
+    let mut kind = kind_of_question_word(word, language).unwrap_or(Kind::Thing);
     let focus_at =
         (at + 1..lower.len().min(at + 7)).find(|at| lower.get(*at).is_some_and(|word| !is_function_word(word) && !is_weak_focus(word)));
     let focus = focus_at.and_then(|at| lower.get(at)).cloned();
@@ -140,4 +125,47 @@ pub(super) fn gap_of(words: &[Word], lower: &[String], terms: &[Term], at: usize
     }
     let first = words.get(after..)?.iter().find_map(number_of)?;
     Some(Gap { term: first, is_behind: false, is_verb: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::question::Question;
+    use super::*;
+
+    #[test]
+    fn the_kind_of_answer_follows_from_the_question() {
+        let kinds = [
+            ("Who designed the old lighthouse?", Kind::Person),
+            ("In what year did the ferry sink?", Kind::Date),
+            ("How many arches carry the viaduct?", Kind::Number),
+            ("How does a tide mill work?", Kind::Explanation),
+            ("What is a quern?", Kind::Explanation),
+            ("Which country lies north of the strait?", Kind::Place),
+            ("What metal was the bell cast from?", Kind::Thing),
+            ("Was the harbour dredged twice?", Kind::YesNo),
+            ("Which bridge is older, Kettle Bridge or Marl Bridge?", Kind::Choice),
+            ("Wann wurde die Mühle gebaut?", Kind::Date),
+            ("灯塔是谁设计的？", Kind::Person),
+            ("灯台はいつ建てられましたか。", Kind::Date),
+        ];
+        for (question, kind) in kinds {
+            assert_eq!(Question::read(question).kind, kind, "{question}");
+        }
+    }
+
+    #[test]
+    fn the_gap_stands_where_a_statement_would_have_the_answer() {
+        let gaps = [
+            ("Who built the mill?", Some(("built", false))),
+            ("What did the storm of 1821 lead to?", Some(("lead", true))),
+            ("The bell was cast from what?", Some(("cast", true))),
+            ("Which company dredged the harbour?", Some(("dredged", false))),
+            ("Was it dredged?", None),
+        ];
+        for (text, expected) in gaps {
+            let question = Question::read(text);
+            let found = question.gap.map(|gap| (question.terms[gap.term].surface.as_str(), gap.is_behind));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 }

@@ -28,7 +28,8 @@ pub(super) fn all(view: &View<'_>, kind: Kind) -> Vec<Candidate> {
         Kind::Place => name::lists(view, name::places(view)),
         Kind::Thing | Kind::Choice | Kind::YesNo | Kind::Explanation => phrase::things(view),
     };
-    if found.is_empty() && view.words.iter().any(|word| word.shape == Shape::Dense) {
+    let is_spelt = matches!(kind, Kind::Date | Kind::Number);
+    if found.is_empty() && !is_spelt && view.words.iter().any(|word| word.shape == Shape::Dense) {
         found = dense_runs(view);
     }
     found.truncate(CANDIDATES_MAX);
@@ -49,8 +50,11 @@ fn dense_runs(view: &View<'_>) -> Vec<Candidate> {
         match (is_run, start) {
             (true, None) => start = Some(at),
             (false, Some(from)) => {
-                if at - from <= 2 * WORDS_MAX {
-                    found.push(Candidate { words: from..at, worth: 0.1 });
+                // Pairs overlap: the outermost share a character with the question's own pairs next to them.
+                let first = from + usize::from(from > 0 && follows(view, from, false) && view.is_asked(from - 1));
+                let last = at - usize::from(follows(view, at, false) && view.is_asked(at));
+                if first < last && last - first <= 2 * WORDS_MAX {
+                    found.push(Candidate { words: first..last, worth: 0.1 });
                 }
                 start = None;
             }

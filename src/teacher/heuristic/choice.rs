@@ -23,14 +23,13 @@ pub(super) fn decide(evidence: &Evidence<'_>, best: &[Scored]) -> Option<Choice>
     let has =
         |signs: &[&str]| question.text.split(|c: char| !c.is_alphanumeric()).any(|word| signs.contains(&word.to_lowercase().as_str()));
     let pages = (page_about(evidence, left), page_about(evidence, right));
-    if has(&EARLIER) || has(&LATER) {
-        if let (Some(one), Some(other)) = pages
-            && let (Some((left_year, left_at)), Some((right_year, right_at))) = (first_year(evidence, one), first_year(evidence, other))
-        {
-            let is_left = if has(&LATER) { left_year > right_year } else { left_year < right_year };
-            let text = if is_left { left } else { right };
-            return Some(Choice { text: text.clone(), support: vec![left_at, right_at] });
-        }
+    if (has(&EARLIER) || has(&LATER))
+        && let (Some(one), Some(other)) = pages
+        && let (Some((left_year, left_at)), Some((right_year, right_at))) = (first_year(evidence, one), first_year(evidence, other))
+    {
+        let is_left = if has(&LATER) { left_year > right_year } else { left_year < right_year };
+        let text = if is_left { left } else { right };
+        return Some(Choice { text: text.clone(), support: vec![left_at, right_at] });
     }
     let best_on = |page: Option<usize>| best.iter().find(|scored| Some(scored.leaf) == page).copied();
     let (one, other) = (best_on(pages.0), best_on(pages.1));

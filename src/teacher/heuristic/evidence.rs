@@ -3,8 +3,8 @@
 //! Rarity is learnt from the observations themselves, since nothing else is known. Terms are bits of one machine word, so weighing a
 //! sentence costs what its words cost to look up.
 
-use super::prose::Prose;
 use super::asked::Kind;
+use super::prose::Prose;
 use super::question::{Question, Term};
 use super::reading::{Conversation, Page, PageKind};
 use super::span;
@@ -12,6 +12,15 @@ use super::text::{Word, words};
 
 /// Bits of a machine word.
 const TERMS_MAX: usize = 64;
+
+/// What a term counts in a sentence's title, in its neighbours and in its heading, where it counts 1 in the sentence itself. What the title
+/// says a sentence need not repeat.
+const TITLE: f32 = 0.85;
+const NEAR: f32 = 0.55;
+const ABOVE: f32 = 0.5;
+
+/// What a name met on the way counts, where a term of the question counts 1.
+const LEARNT_WEIGHT: f32 = 0.35;
 
 /// Sentences that are looked at closely.
 const CLOSE_LOOKS: usize = 24;
@@ -193,9 +202,10 @@ impl<'a> Evidence<'a> {
     fn plain_score(&self, leaf: &Leaf<'_>, at: usize, own: u64) -> f32 {
         let hits = |at: Option<usize>| at.and_then(|at| leaf.hits.get(at)).copied().unwrap_or_default();
         let heading = hits(leaf.prose.sentences.get(at).and_then(|sentence| sentence.heading));
-        let near = (hits(at.checked_sub(1)) | hits(Some(at + 1))) & !own;
-        let above = (heading | leaf.title_hits) & !own & !near;
-        self.coverage(own) + 0.55 * self.coverage(near) + 0.5 * self.coverage(above)
+        let title = leaf.title_hits & !own;
+        let near = (hits(at.checked_sub(1)) | hits(Some(at + 1))) & !own & !title;
+        let above = heading & !own & !title & !near;
+        self.coverage(own) + TITLE * self.coverage(title) + NEAR * self.coverage(near) + ABOVE * self.coverage(above)
     }
 
     /// What only a look at the words can tell: terms that stand together as in the question, and an answer of the right kind.
@@ -233,7 +243,7 @@ fn learnt_terms(question: &Question, conversation: &Conversation<'_>) -> Vec<Ter
             let is_known = question.terms.iter().chain(&learnt).any(|term| term.keys.contains(&word.key));
             let surface = step.call.text.get(word.start..word.end).unwrap_or_default();
             if !is_known && !super::lexicon::is_function_word(&surface.to_lowercase()) {
-                learnt.push(Term { surface: surface.to_owned(), keys: vec![word.key], weight: 0.35, is_name: true });
+                learnt.push(Term { surface: surface.to_owned(), keys: vec![word.key], weight: LEARNT_WEIGHT, is_name: true });
             }
         }
     }

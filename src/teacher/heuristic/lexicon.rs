@@ -2,328 +2,55 @@
 //!
 //! Everything else about a word is learnt from how often it occurs in what was read.
 
-use super::asked::Kind;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
-/// English words that say nothing about a subject. Sorted.
-const FUNCTION_WORDS: [&str; 135] = [
-    "a",
-    "about",
-    "after",
-    "all",
-    "also",
-    "am",
-    "among",
-    "an",
-    "and",
-    "any",
-    "are",
-    "as",
-    "at",
-    "be",
-    "because",
-    "been",
-    "before",
-    "being",
-    "between",
-    "both",
-    "but",
-    "by",
-    "can",
-    "could",
-    "did",
-    "do",
-    "does",
-    "doing",
-    "done",
-    "during",
-    "each",
-    "for",
-    "from",
-    "give",
-    "had",
-    "has",
-    "have",
-    "having",
-    "he",
-    "her",
-    "hers",
-    "him",
-    "his",
-    "how",
-    "i",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "itself",
-    "many",
-    "may",
-    "me",
-    "might",
-    "more",
-    "most",
-    "much",
-    "must",
-    "my",
-    "nor",
-    "not",
-    "of",
-    "off",
-    "on",
-    "one",
-    "only",
-    "or",
-    "other",
-    "our",
-    "out",
-    "over",
-    "own",
-    "please",
-    "s",
-    "same",
-    "shall",
-    "she",
-    "should",
-    "so",
-    "some",
-    "such",
-    "t",
-    "tell",
-    "than",
-    "that",
-    "the",
-    "their",
-    "them",
-    "themselves",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "through",
-    "to",
-    "too",
-    "under",
-    "until",
-    "up",
-    "upon",
-    "us",
-    "very",
-    "was",
-    "we",
-    "were",
-    "what",
-    "when",
-    "where",
-    "whether",
-    "which",
-    "while",
-    "who",
-    "whom",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "within",
-    "without",
-    "would",
-    "you",
-    "your",
-    "despite",
-    "d",
-    "e",
-    "g",
-    "ii",
-    "ll",
-    "m",
-    "re",
-    "ve",
-];
+use super::asked::Kind;
+use super::question::Language;
+
+/// English words that say nothing about a subject.
+static FUNCTION_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let words = "a about after all also am among an and any are as at be because been before being between both but by can could d despite did \
+        do does doing done during e each for from g give had has have having he her hers him his how i if ii in into is it its itself \
+        ll m many may me might more most much must my nor not of off on one only or other our out over own please re s same shall she \
+        should so some such t tell than that the their them themselves then there these they this those through to too under until up \
+        upon us ve very was we were what when where whether which while who whom whose why will with within without would you your";
+    words.split(' ').collect()
+});
 
 /// Adverbs, prepositions and plain verbs that end a noun phrase, beyond the function words.
-const BREAK_WORDS: [&str; 120] = [
-    "above",
-    "according",
-    "across",
-    "against",
-    "almost",
-    "along",
-    "already",
-    "although",
-    "amongst",
-    "another",
-    "approximately",
-    "around",
-    "based",
-    "became",
-    "become",
-    "becoming",
-    "began",
-    "behind",
-    "being",
-    "below",
-    "beyond",
-    "called",
-    "came",
-    "caused",
-    "currently",
-    "despite",
-    "either",
-    "especially",
-    "even",
-    "eventually",
-    "ever",
-    "every",
-    "few",
-    "finally",
-    "followed",
-    "former",
-    "found",
-    "gave",
-    "generally",
-    "held",
-    "however",
-    "include",
-    "included",
-    "includes",
-    "including",
-    "initially",
-    "instead",
-    "just",
-    "known",
-    "later",
-    "latter",
-    "least",
-    "led",
-    "less",
-    "like",
-    "made",
-    "mainly",
-    "make",
-    "makes",
-    "moreover",
-    "named",
-    "near",
-    "nearly",
-    "neither",
-    "never",
-    "now",
-    "often",
-    "once",
-    "onto",
-    "originally",
-    "particularly",
-    "per",
-    "primarily",
-    "rather",
-    "respectively",
-    "said",
-    "saw",
-    "several",
-    "show",
-    "showed",
-    "shows",
-    "similar",
-    "since",
-    "still",
-    "subsequently",
-    "take",
-    "takes",
-    "therefore",
-    "though",
-    "throughout",
-    "thus",
-    "today",
-    "together",
-    "took",
-    "toward",
-    "towards",
-    "typically",
-    "unlike",
-    "used",
-    "uses",
-    "usually",
-    "using",
-    "various",
-    "via",
-    "went",
-    "whereas",
-    "yet",
-    "also",
-    "began",
-    "begins",
-    "won",
-    "wrote",
-    "become",
-    "further",
-    "early",
-    "late",
-    "having",
-    "so",
-    "then",
-    "first",
-];
+static BREAK_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let words = "above according across against almost along already although amongst another approximately around based became become \
+        becoming began begins behind below beyond called came caused currently early either especially even eventually ever every few \
+        finally first followed former found further gave generally held however include included includes including initially instead \
+        just known late later latter least led less like made mainly make makes moreover named near nearly neither never now often \
+        once onto originally particularly per primarily rather respectively said saw several show showed shows similar since still \
+        subsequently take takes therefore though throughout thus today together took toward towards typically unlike used uses using \
+        usually various via went whereas won wrote yet";
+    words.split(' ').collect()
+});
+
+/// Words of questions that a page need not repeat.
+static WEAK_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let words = "another became become call called consider considered describe described example exist get got kind known like mean name \
+        named names number part people person place refer referred say something sort take term thing time type use used word year \
+        years";
+    words.split(' ').collect()
+});
+
+/// Whether `word`, in lower case, says nothing about a subject.
+pub(super) fn is_function_word(word: &str) -> bool {
+    FUNCTION_WORDS.contains(word)
+}
 
 /// Whether `word`, in lower case, cannot be part of a noun phrase.
 pub(super) fn is_break_word(word: &str) -> bool {
-    is_function_word(word) || BREAK_WORDS.contains(&word)
-}
-
-/// Words of questions that a page need not repeat.
-const WEAK_WORDS: [&str; 40] = [
-    "another",
-    "become",
-    "became",
-    "call",
-    "called",
-    "consider",
-    "considered",
-    "describe",
-    "described",
-    "example",
-    "exist",
-    "get",
-    "got",
-    "kind",
-    "known",
-    "like",
-    "mean",
-    "name",
-    "named",
-    "names",
-    "number",
-    "part",
-    "people",
-    "person",
-    "place",
-    "refer",
-    "referred",
-    "say",
-    "something",
-    "sort",
-    "take",
-    "term",
-    "thing",
-    "time",
-    "type",
-    "use",
-    "used",
-    "word",
-    "year",
-    "years",
-];
-
-/// Whether `word`, in lower case, is a function word.
-pub(super) fn is_function_word(word: &str) -> bool {
-    FUNCTION_WORDS.contains(&word)
+    is_function_word(word) || BREAK_WORDS.contains(word)
 }
 
 /// Whether `word`, in lower case, is one that a question uses without its page needing it.
 pub(super) fn is_weak(word: &str) -> bool {
-    WEAK_WORDS.contains(&word)
+    WEAK_WORDS.contains(word)
 }
 
 /// Forms of one word that do not share a stem.
@@ -393,20 +120,26 @@ pub(super) fn kind_of_focus(word: &str) -> Option<Kind> {
     })
 }
 
-/// Question words, with what they ask for. English ones are whole words; the same holds for the other alphabets.
-pub(super) fn kind_of_question_word(word: &str) -> Option<Kind> {
-    Some(match word {
-        "who" | "whom" | "whose" | "quién" | "quiénes" | "wer" | "wem" | "qui" | "кто" | "cine" | "ποιος" => Kind::Person,
-        "when" | "cuándo" | "wann" | "quand" | "когда" | "când" | "πότε" => Kind::Date,
-        "where" | "dónde" | "wo" | "où" | "где" | "unde" | "πού" => Kind::Place,
-        "cuánto" | "cuánta" | "cuántos" | "cuántas" | "wieviel" | "wieviele" | "combien" | "сколько" | "câți" | "câte" | "πόσα"
-        | "πόσες" => Kind::Number,
-        "why" | "warum" | "pourquoi" | "почему" | "γιατί" => Kind::Explanation,
-        "what" | "which" | "qué" | "cuál" | "was" | "welche" | "welcher" | "quel" | "quelle" | "что" | "ce" | "care" | "τι" => {
-            Kind::Thing
-        }
+/// Question words of alphabets, with what they ask for. "How" and its like depend on the next word and are not here.
+pub(super) fn kind_of_question_word(word: &str, language: Language) -> Option<Kind> {
+    let kind = match word {
+        "who" | "whom" | "whose" => Kind::Person,
+        "when" => Kind::Date,
+        "where" => Kind::Place,
+        "why" => Kind::Explanation,
+        "what" | "which" => Kind::Thing,
+        // Some of these are other words in English.
+        _ if language == Language::English => return None,
+        "quién" | "quiénes" | "wer" | "wem" | "qui" | "кто" | "cine" | "ποιος" => Kind::Person,
+        "cuándo" | "wann" | "quand" | "когда" | "când" | "πότε" => Kind::Date,
+        "dónde" | "wo" | "où" | "где" | "unde" | "πού" => Kind::Place,
+        "cuánto" | "cuánta" | "cuántos" | "cuántas" | "wieviel" | "wieviele" | "combien" => Kind::Number,
+        "сколько" | "câți" | "câte" | "πόσα" | "πόσες" => Kind::Number,
+        "warum" | "pourquoi" | "почему" | "γιατί" => Kind::Explanation,
+        "qué" | "cuál" | "was" | "welche" | "welcher" | "quel" | "quelle" | "что" | "ce" | "care" | "τι" => Kind::Thing,
         _ => return None,
-    })
+    };
+    Some(kind)
 }
 
 /// Question words of scripts without spaces, with what they ask for; the earlier of two wins.
@@ -452,40 +185,15 @@ pub(super) const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
 /// Numbers written as words.
+static NUMBER_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let words = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen twenty thirty forty fifty sixty hundred \
+        thousand million billion trillion half dozen none zero once twice";
+    words.split(' ').collect()
+});
+
+/// Whether `word`, in lower case, is a number.
 pub(super) fn is_number_word(word: &str) -> bool {
-    matches!(
-        word,
-        "two"
-            | "three"
-            | "four"
-            | "five"
-            | "six"
-            | "seven"
-            | "eight"
-            | "nine"
-            | "ten"
-            | "eleven"
-            | "twelve"
-            | "thirteen"
-            | "fourteen"
-            | "fifteen"
-            | "twenty"
-            | "thirty"
-            | "forty"
-            | "fifty"
-            | "sixty"
-            | "hundred"
-            | "thousand"
-            | "million"
-            | "billion"
-            | "trillion"
-            | "half"
-            | "dozen"
-            | "none"
-            | "zero"
-            | "once"
-            | "twice"
-    )
+    NUMBER_WORDS.contains(word)
 }
 
 /// Words that may stand inside a name without a capital.
@@ -505,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_question_word_says_what_is_asked_for() {
-        assert_eq!(kind_of_question_word("whom"), Some(Kind::Person));
+        assert_eq!(kind_of_question_word("whom", Language::English), Some(Kind::Person));
         assert_eq!(kind_of_focus("city"), Some(Kind::Place));
-        assert_eq!(kind_of_question_word("city"), None);
+        assert_eq!(kind_of_question_word("care", Language::English), None);
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn names(view: &View<'_>) -> Vec<Candidate> {
             let is_part = matches!(view.shape(at), Some(Shape::Capital)) && (!MONTHS.contains(&word) || gap == "-");
             if is_part || view.shape(at) == Some(Shape::Number) && !is_year(word) {
                 end = at + 1;
-            } else if !(is_name_joint(word) && word != "and" && word != "for") && !(word == "s" && gap != " ") {
+            } else if !is_joint(word, gap) {
                 break;
             }
             at += 1;
@@ -37,6 +37,11 @@ pub(super) fn names(view: &View<'_>) -> Vec<Candidate> {
         found.push(Candidate { words: start..end, worth: worth_of_name(view, start, end) });
     }
     found
+}
+
+/// Whether a word without a capital may stand within a name: "of", and the s of a genitive. "And" is left to lists.
+fn is_joint(word: &str, gap: &str) -> bool {
+    is_name_joint(word) && !matches!(word, "and" | "for") || word == "s" && gap != " "
 }
 
 fn opens_name(view: &View<'_>, at: usize) -> bool {

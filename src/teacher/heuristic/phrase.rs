@@ -17,10 +17,10 @@ pub(super) fn things(view: &View<'_>) -> Vec<Candidate> {
     let phrases = phrases(view);
     let joined = phrases.windows(2).filter_map(|pair| {
         let [one, other] = pair else { return None };
-        let is_of = one.words.end + 1 == other.words.start && view.word(one.words.end) == "of"
-            || one.words.end + 2 == other.words.start && view.word(one.words.end) == "of" && is_function_word(view.word(one.words.end + 1));
-        (is_of && other.words.end - one.words.start <= WORDS_MAX)
-            .then(|| Candidate { words: one.words.start..other.words.end, worth: one.worth + 0.02 })
+        let between = other.words.start - one.words.end;
+        let is_of = view.word(one.words.end) == "of" && (between == 1 || between == 2 && is_function_word(view.word(one.words.end + 1)));
+        let words = one.words.start..other.words.end;
+        (is_of && words.len() <= WORDS_MAX).then_some(Candidate { words, worth: one.worth + 0.02 })
     });
     let joined: Vec<Candidate> = joined.collect();
     found.extend(phrases);

@@ -27,8 +27,6 @@ pub(super) struct Sentence {
     /// The sentence that is the heading above it.
     pub(super) heading: Option<usize>,
     pub(super) is_heading: bool,
-    /// Whether it is the first of its paragraph.
-    pub(super) opens_paragraph: bool,
 }
 
 impl Prose {
@@ -68,7 +66,7 @@ impl Prose {
             } else {
                 sentences(&self.text, paragraph.clone(), &mut ranges);
             }
-            for (nth, range) in ranges.drain(..).enumerate() {
+            for range in ranges.drain(..) {
                 let start = from + self.words.get(from..).map_or(0, |words| words.partition_point(|word| word.start < range.start));
                 let end = start + self.words.get(start..).map_or(0, |words| words.partition_point(|word| word.end <= range.end));
                 from = end;
@@ -76,7 +74,7 @@ impl Prose {
                     heading = Some(self.sentences.len());
                 }
                 let under = heading.filter(|_| !is_heading);
-                self.sentences.push(Sentence { range, words: start..end, heading: under, is_heading, opens_paragraph: nth == 0 });
+                self.sentences.push(Sentence { range, words: start..end, heading: under, is_heading });
             }
         }
     }
@@ -116,12 +114,14 @@ fn join(page: &Page<'_>) -> (String, Vec<(usize, u32)>, Vec<Range<usize>>) {
 }
 
 /// Whether `line` is the rest of a paragraph that was wrapped after `previous`. Wrapping loses nothing: a line that was broken after a space
-/// still ends with it, and one broken within a word or a dense script is full.
+/// still ends with it; one broken within a dense script is full, and so is one broken within a word, which then has the line for itself.
 fn continues(previous: &str, line: &str) -> bool {
     if previous.is_empty() || line.starts_with(['|', '【']) {
         return false;
     }
-    previous.ends_with(char::is_whitespace) || columns(previous) + 2 > WRAP_COLUMNS
+    let is_full = columns(previous) + 2 > WRAP_COLUMNS;
+    let is_unspaced = previous.chars().next_back().is_some_and(|c| !c.is_ascii()) || !previous.contains(char::is_whitespace);
+    previous.ends_with(char::is_whitespace) || is_full && is_unspaced && !line.starts_with('#')
 }
 
 fn columns(line: &str) -> usize {

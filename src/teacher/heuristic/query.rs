@@ -1,8 +1,8 @@
 //! What to search for: the question's own words first; then names met on the way, names not yet looked at, and the likely answer.
 
+use super::asked::Kind;
 use super::evidence::{Evidence, Scored};
 use super::plan::Planner;
-use super::asked::Kind;
 use super::span;
 use super::text::{Shape, shortened, words};
 

@@ -60,7 +60,6 @@ pub(super) struct Page<'a> {
     pub(super) cursor: u32,
     pub(super) kind: PageKind,
     pub(super) title: &'a str,
-    pub(super) url: &'a str,
     /// First and last line shown, and the page's last line.
     pub(super) shown: (u32, u32),
     pub(super) last_line: u32,
@@ -171,7 +170,7 @@ impl<'a> Page<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (cursor, title, rest) = header(text)?;
         let (title, url) = match title.rsplit_once(" (") {
-            Some((title, url)) => (title, url.trim_end_matches(')')),
+            Some((title, url)) => (title, url),
             None => (title, ""),
         };
         let (view, body) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -180,11 +179,11 @@ impl<'a> Page<'a> {
         let shown = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         let last_line = numbers.next().unwrap_or(shown.1);
         let kind = match () {
-            () if title.starts_with("Find results") || url.contains("find:") || url.contains("/find?") => PageKind::Matches,
+            () if title.starts_with("Find results for text: `") => PageKind::Matches,
             () if url.starts_with("search:") || url.starts_with("web-search:") => PageKind::Results,
             () => PageKind::Document,
         };
-        Some(Self { cursor, kind, title, url, shown, last_line, body })
+        Some(Self { cursor, kind, title, shown, last_line, body })
     }
 
     /// The lines, each with its number.
@@ -243,10 +242,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_range_of_lines_and_the_address_are_read() {
+    fn the_title_and_the_range_of_lines_are_read() {
         let text = "[12] A title (with brackets) (https://x.org/a)\n**viewing lines [40 - 61] of 87**\n\nL40: one\nL41: two";
         let page = Page::read(text).expect("a page");
-        assert_eq!((page.cursor, page.title, page.url), (12, "A title (with brackets)", "https://x.org/a"));
+        assert_eq!((page.cursor, page.title, page.kind), (12, "A title (with brackets)", PageKind::Document));
         assert_eq!((page.shown, page.last_line), ((40, 61), 87));
         assert_eq!(page.lines().collect::<Vec<_>>(), [(40, "one"), (41, "two")]);
     }

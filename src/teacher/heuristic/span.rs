@@ -1,9 +1,9 @@
 //! Which candidate answers best: near the question's rare terms, on the side of the verb where an answer would stand, not an echo of the
 //! question.
 
+use super::asked::Kind;
 use super::candidate::{self, Candidate};
 use super::evidence::{Evidence, Leaf, Scored};
-use super::asked::Kind;
 use super::view::View;
 
 /// A short answer and where it stands.

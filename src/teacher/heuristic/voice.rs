@@ -1,8 +1,8 @@
 //! The heuristic's own words: what it thinks before a call, and the frame around its quotations. Varied by content, never by chance.
 
 use super::answer::Quote;
-use super::plan::Move;
 use super::asked::Kind;
+use super::plan::Move;
 use super::question::{Language, Question};
 use super::text::shortened;
 

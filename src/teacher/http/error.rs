@@ -23,8 +23,8 @@ pub(super) struct Trouble {
     pub(super) retry_after: Option<Duration>,
     /// Whether to try again within this call.
     pub(super) try_again: bool,
-    /// Whether no connection came about.
-    pub(super) unreachable: bool,
+    /// Whether another endpoint may serve: no connection came about, or this one serves nobody as it is set up.
+    pub(super) elsewhere: bool,
     /// Whether the whole server may be down, and not just this call.
     pub(super) doubts_server: bool,
     /// Whether the server speaks against the reasoning that was sent back to it.
@@ -46,7 +46,7 @@ impl From<Trouble> for TeacherError {
 impl Trouble {
     fn new(kind: TeacherErrorKind, message: String) -> Self {
         let try_again = kind == TeacherErrorKind::Transient;
-        Self { kind, message, retry_after: None, try_again, unreachable: false, doubts_server: false, refuses_reasoning: false }
+        Self { kind, message, retry_after: None, try_again, elsewhere: false, doubts_server: false, refuses_reasoning: false }
     }
 
     pub(super) fn permanent(message: String) -> Self {
@@ -57,6 +57,11 @@ impl Trouble {
         Self::new(TeacherErrorKind::Outage, message)
     }
 
+    /// No request to this endpoint succeeds until somebody corrects something: no job is to blame.
+    fn misconfigured(message: String) -> Self {
+        Self { elsewhere: true, ..Self::outage(message) }
+    }
+
     /// An answer that came, but is no completion.
     pub(super) fn no_completion(what: &str) -> Self {
         Self::new(TeacherErrorKind::Transient, format!("read the completion: {what}"))
@@ -64,7 +69,7 @@ impl Trouble {
 
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         if error.is_connect() {
-            return Self { unreachable: true, ..Self::outage(format!("connect: {}", causes(error))) };
+            return Self::misconfigured(format!("connect: {}; start the server or correct `endpoints`", causes(error)));
         }
         if error.is_timeout() {
             // Another full timeout within this call would hold the job too long.
@@ -124,7 +129,9 @@ pub(super) async fn checked(mut response: Response) -> Result<Vec<u8>, Trouble> 
         return Ok(body);
     }
     if status.is_redirection() && location {
-        return Err(Trouble::permanent(format!("complete: the server redirects ({status}); give the address it leads to in `endpoints`")));
+        return Err(Trouble::misconfigured(format!(
+            "complete: the server redirects ({status}); give the address it leads to in `endpoints`"
+        )));
     }
     Err(Trouble { retry_after, ..of_status(status, &Said::from_body(&body)) })
 }
@@ -139,14 +146,18 @@ pub(super) fn of_status(status: StatusCode, said: &Said) -> Trouble {
         return Trouble::new(TeacherErrorKind::Transient, format!("complete: the server could not use what the model wrote: {words}"));
     }
     if said.means_account_empty() || status == StatusCode::PAYMENT_REQUIRED {
-        return Trouble::outage(format!("complete: the provider's account is empty ({status}): {words}"));
+        return Trouble::misconfigured(format!("complete: the provider's account is empty ({status}): {words}"));
     }
     match status.as_u16() {
+        // Some gateways answer so to one conversation; held, it would hold all the others.
+        403 if said.withholds() => Trouble::permanent(format!("complete: the provider withholds an answer ({status}): {words}")),
         // What a server says about a key may show a part of the key.
-        401 | 403 => {
-            Trouble::permanent(format!("complete: the server refuses the API key ({status}); check the variable that `api_key_env` names"))
-        }
-        404 => Trouble::permanent(format!("complete: {words} (404); check `model`, and that the endpoint ends in /v1")),
+        401 | 403 => Trouble::misconfigured(format!(
+            "complete: the server refuses the API key ({status}); put a valid one into the variable that `api_key_env` names and start again"
+        )),
+        404 | 405 => Trouble::misconfigured(format!(
+            "complete: {words} ({status}); check that the server has `model`, and that the endpoint ends in /v1"
+        )),
         408 | 409 | 425 | 429 => Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}")),
         500.. => Trouble { doubts_server: true, ..Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}")) },
         _ => Trouble {
@@ -202,9 +213,14 @@ mod tests {
         for status in [408, 429, 500, 502, 503, 504, 529] {
             assert_eq!(kind(status, ""), TeacherErrorKind::Transient, "{status}");
         }
-        for status in [400, 401, 403, 404, 405, 422] {
+        for status in [400, 422] {
             assert_eq!(kind(status, r#"{"detail":"no"}"#), TeacherErrorKind::Permanent, "{status}");
         }
+        for status in [401, 402, 403, 404, 405] {
+            assert_eq!(kind(status, r#"{"detail":"no"}"#), TeacherErrorKind::Outage, "no job is to blame for {status}");
+        }
+        let flagged = r#"{"error":{"code":403,"message":"your input was flagged by moderation"}}"#;
+        assert_eq!(kind(403, flagged), TeacherErrorKind::Permanent, "one question must not hold all jobs");
         assert_eq!(kind(429, r#"{"error":{"code":"insufficient_quota"}}"#), TeacherErrorKind::Outage);
         assert_eq!(kind(400, r#"{"error":{"code":"tool_use_failed","message":"m"}}"#), TeacherErrorKind::Transient);
     }

@@ -1,13 +1,14 @@
 //! The body of a request, in the form that the most servers take.
 //!
-//! `extra` has the last word: what it names replaces ours, and `false` for one of our optional numbers takes that field out, since some models refuse
-//! `temperature`, `top_p` or `seed`. A limit under the newer name `max_completion_tokens` in `extra` replaces `max_tokens`, which older servers need.
+//! `extra` adds fields. Of ours it may take some out with `false`, since some models refuse `temperature`, `top_p`, `seed` or `tool_choice`, and
+//! rename one: `max_completion_tokens = true` sends the limit under that name instead of `max_tokens`, which older servers need. It never changes
+//! a value of ours, because rows record what was sent.
 
 use model::{Message, Role, ToolCall, ToolDefinition};
 use serde_json::{Map, Value, json};
 
-use crate::Request;
 use crate::dialect;
+use crate::{Calls, Request};
 
 /// Under which name reasoning is sent back to the model. Most servers read `reasoning_content`, some only `reasoning`, a few refuse both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,21 +49,25 @@ pub(super) fn body(request: &Request, model: &str, extra: &Map<String, Value>, f
     body.insert("messages".to_owned(), messages(&request.messages, field));
     if !request.tools.is_empty() {
         body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+        // The tools stay: without them the cached prefix would be lost, and some servers refuse the tool messages so far.
+        if request.calls == Calls::Forbidden {
+            body.insert("tool_choice".to_owned(), json!("none"));
+        }
     }
     body.insert("temperature".to_owned(), json!(sampling.temperature));
     body.insert("top_p".to_owned(), json!(sampling.top_p));
     body.insert("max_tokens".to_owned(), json!(sampling.max_completion_tokens));
-    // 31 bits: the widest number that no server we know of refuses or rounds.
-    body.insert("seed".to_owned(), json!(sampling.seed & 0x7fff_ffff));
+    body.insert("seed".to_owned(), json!(sampling.seed));
     body.insert("stream".to_owned(), json!(false));
-    if extra.contains_key("max_completion_tokens") {
-        body.shift_remove("max_tokens");
-    }
+    // What else of ours `extra` might name was refused with the settings.
     for (key, value) in extra {
-        if *value == Value::Bool(false) && matches!(key.as_str(), "temperature" | "top_p" | "max_tokens" | "seed") {
-            body.shift_remove(key);
-        } else {
-            body.insert(key.clone(), value.clone());
+        match (key.as_str(), value) {
+            ("temperature" | "top_p" | "seed" | "tool_choice", Value::Bool(false)) => drop(body.shift_remove(key)),
+            ("max_completion_tokens", Value::Bool(true)) => {
+                body.shift_remove("max_tokens");
+                body.insert(key.clone(), json!(sampling.max_completion_tokens));
+            }
+            _ => drop(body.insert(key.clone(), value.clone())),
         }
     }
     Value::Object(body)

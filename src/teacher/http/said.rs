@@ -31,6 +31,9 @@ const MODEL_FAULT: [&str; 2] = ["tool_use_failed", "json_validate_failed"];
 /// Codes by which OpenAI and DeepSeek refuse an empty account.
 const ACCOUNT_EMPTY: [&str; 2] = ["insufficient_quota", "insufficient_balance"];
 
+/// Words and codes by which gateways withhold an answer to one conversation under the status of a refused key. In lower case.
+const WITHHELD: [&str; 3] = ["moderation", "content policy", "content_filter"];
+
 /// What a server says is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -84,6 +87,12 @@ impl Said {
     /// Whether no request succeeds until somebody pays, so that no job is to blame.
     pub(super) fn means_account_empty(&self) -> bool {
         self.has_code(&ACCOUNT_EMPTY)
+    }
+
+    /// Whether the refusal is about what this conversation speaks of.
+    pub(super) fn withholds(&self) -> bool {
+        let message = self.message.to_lowercase();
+        self.has_code(&WITHHELD) || WITHHELD.iter().any(|words| message.contains(words))
     }
 
     /// Whether it names the reasoning that was sent back.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::Calls;
 
 const KEY: &str = "key-that-nobody-may-see";
 
@@ -104,7 +105,8 @@ fn request(messages: Vec<Message>, tools: Vec<ToolDefinition>) -> Request {
         key: JournalKey { thread: 0, turn: 3, call: 0 },
         messages: Arc::new(messages),
         tools: Arc::new(tools),
-        sampling: Sampling { temperature: 0.7, top_p: 0.9, max_completion_tokens: 77, seed: u64::MAX },
+        sampling: Sampling { temperature: 0.7, top_p: 0.9, max_completion_tokens: 77, seed: 0x7fff_fffe },
+        calls: Calls::Offered,
     }
 }
 
@@ -155,19 +157,45 @@ async fn a_request_is_what_an_openai_server_expects() {
                 {"role": "user", "content": "one\n\ntwo"},
             ],
             "tools": [{"type": "function", "function": {"name": "search", "description": "Finds.", "parameters": {"type": "object"}}}],
-            "temperature": 0.7, "top_p": 0.9, "max_tokens": 77, "seed": 0x7fff_ffff, "stream": false, "min_p": 0.1,
+            "temperature": 0.7, "top_p": 0.9, "max_tokens": 77, "seed": 0x7fff_fffe, "stream": false, "min_p": 0.1,
         })
     );
 }
 
 #[tokio::test]
-async fn extra_replaces_and_removes_fields() {
+async fn extra_adds_removes_and_renames_fields_and_changes_no_recorded_value() {
     let server = Server::start([said("yes")]).await;
-    let extra = json!({"max_completion_tokens": 9, "seed": false, "temperature": 1, "logprobs": false});
+    let extra = json!({"max_completion_tokens": true, "seed": false, "temperature": false, "logprobs": false});
     teacher(&[server.endpoint()], extra).complete(&question()).await.expect("an answer");
     let body = &server.seen()[0].body;
     assert!(body.get("tools").is_none() && body.get("max_tokens").is_none() && body.get("seed").is_none());
-    assert_eq!((&body["max_completion_tokens"], &body["temperature"], &body["logprobs"]), (&json!(9), &json!(1), &json!(false)));
+    assert!(body.get("temperature").is_none());
+    assert_eq!((&body["max_completion_tokens"], &body["top_p"], &body["logprobs"]), (&json!(77), &json!(0.9), &json!(false)));
+}
+
+#[tokio::test]
+async fn where_no_call_may_be_made_the_tools_stay_and_the_choice_is_none() {
+    let server = Server::start([said("yes")]).await;
+    let teacher = teacher(&[server.endpoint()], json!({}));
+    let tool = ToolDefinition { name: "search".into(), description: "Finds.".into(), parameters: json!({"type": "object"}) };
+    let offered = request(question().messages.to_vec(), vec![tool]);
+    let forbidden = Request { calls: Calls::Forbidden, ..offered.clone() };
+    for asked in [&offered, &forbidden, &Request { calls: Calls::Forbidden, ..question() }] {
+        teacher.complete(asked).await.expect("an answer");
+    }
+    let bodies: Vec<Value> = server.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!((bodies[0].get("tool_choice"), &bodies[1]["tool_choice"]), (None, &json!("none")));
+    assert_eq!(bodies[0]["tools"], bodies[1]["tools"], "the prefix stays cached");
+    assert_eq!((bodies[2].get("tools"), bodies[2].get("tool_choice")), (None, None), "a choice among no tools is refused by servers");
+}
+
+#[tokio::test]
+async fn a_seed_is_sent_as_it_is_recorded() {
+    let server = Server::start([said("yes")]).await;
+    let mut asked = question();
+    asked.sampling.seed = 0xffff_1234_5678;
+    teacher(&[server.endpoint()], json!({})).complete(&asked).await.expect("an answer");
+    assert_eq!(server.seen()[0].body["seed"], json!(0xffff_1234_5678_u64));
 }
 
 #[tokio::test]
@@ -269,15 +297,28 @@ async fn a_context_overflow_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_permanent_and_nobody_sees_the_key() {
+async fn a_refused_key_holds_the_jobs_and_nobody_sees_the_key() {
     let echo = json!({"error": {"message": format!("Incorrect API key provided: {KEY}"), "code": "invalid_api_key"}});
-    for status in [401, 400] {
+    for (status, kind) in [(401, TeacherErrorKind::Outage), (400, TeacherErrorKind::Permanent)] {
         let server = Server::start([answer(status, &echo)]).await;
         let teacher = teacher(&[server.endpoint()], json!({}));
         let error = fails(&teacher).await;
-        assert_eq!((error.kind, server.seen().len()), (TeacherErrorKind::Permanent, 1));
+        assert_eq!((error.kind, server.seen().len()), (kind, 1));
         assert_eq!(error.message.contains("api_key_env"), status == 401);
         assert!(!format!("{teacher:?}{error:?}").contains(KEY));
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_serves_nobody_is_passed_over_while_another_serves() {
+    for status in [401, 404] {
+        let (useless, sound) = (Server::start([answer(status, "")]).await, Server::start([said("yes")]).await);
+        for endpoints in [[useless.endpoint(), sound.endpoint()], [sound.endpoint(), useless.endpoint()]] {
+            let completion = teacher(&endpoints, json!({})).complete(&question()).await.expect("one of two serves");
+            assert_eq!(completion.text, "yes");
+        }
+        let error = fails(&teacher(&[useless.endpoint()], json!({}))).await;
+        assert_eq!(error.kind, TeacherErrorKind::Outage, "{}", error.message);
     }
 }
 
@@ -391,5 +432,7 @@ async fn settings_that_cannot_work_are_refused_before_anything_is_opened() {
 async fn a_redirect_is_told_and_not_followed() {
     let moved = Answer { headers: vec![("location", "http://127.0.0.1:1/v1")], ..answer(307, "") };
     let server = Server::start([moved]).await;
-    assert_eq!(fails(&teacher(&[server.endpoint()], json!({}))).await.kind, TeacherErrorKind::Permanent);
+    let error = fails(&teacher(&[server.endpoint()], json!({}))).await;
+    assert_eq!((error.kind, server.seen().len()), (TeacherErrorKind::Outage, 1));
+    assert!(error.message.contains("`endpoints`"), "{}", error.message);
 }

@@ -5,12 +5,13 @@ use model::{Action, Completion, FinishReason};
 use serde_json::{Value, json};
 
 use super::wire::Asked;
-use crate::dialect;
+use crate::{Calls, dialect};
 
 /// The body of the answer.
 pub(super) fn write(asked: &Asked, completion: &Completion, prompt_tokens: u64, count_tokens: fn(&str) -> u32) -> Value {
     let reading = dialect::read(Dialect::Hermes, completion);
-    let is_native = !asked.request.tools.is_empty() && !reading.actions.is_empty();
+    let may_call = !asked.request.tools.is_empty() && asked.request.calls == Calls::Offered;
+    let is_native = may_call && !reading.actions.is_empty();
     let mut message = if is_native {
         let calls: Vec<Value> = reading.actions.iter().enumerate().map(|(index, action)| call(asked, index, action)).collect();
         let content = if reading.text.is_empty() { Value::Null } else { json!(reading.text) };

@@ -9,19 +9,22 @@ use model::{Completion, FinishReason, JobId, JournalKey, Message, Role, Sampling
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::heuristic::HeuristicTeacher;
 use crate::http::HttpTeacher;
-use crate::{Request, TeacherError, dialect};
+use crate::{Calls, Request, TeacherError, dialect};
 
 /// Searches for the last user message's words in the text dialect, and answers once it has seen a tool response.
 #[derive(Default)]
 struct Parrot {
     heard: Mutex<Vec<Vec<Message>>>,
+    calls: Mutex<Vec<Calls>>,
 }
 
 #[async_trait]
 impl Teacher for Parrot {
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
         self.heard.lock().expect("no panic under the lock").push(request.messages.to_vec());
+        self.calls.lock().expect("no panic under the lock").push(request.calls);
         let last = request.messages.last().map_or("", |message| message.text.as_str());
         let text = if last.contains("<tool_response>") {
             format!("<think>done</think>Seen: {}", last.replace("tool_response>", "page>"))
@@ -62,6 +65,7 @@ fn asking(text: &str, is_native: bool) -> Request {
         messages: Arc::new(vec![Message::text(Role::System, "rules"), Message::text(Role::User, text)]),
         tools: Arc::new(if is_native { vec![tool] } else { Vec::new() }),
         sampling: Sampling { temperature: 1.0, top_p: 0.95, max_completion_tokens: 100, seed: 5 },
+        calls: Calls::Offered,
     }
 }
 
@@ -95,6 +99,27 @@ async fn both_dialects_hold_a_conversation_over_http() {
 
         let heard = running.parrot.heard.lock().expect("no panic under the lock").clone();
         assert!(heard[1][2].text.contains("<tool_call>"), "the played teacher hears the text dialect: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_choice_is_none_no_call_is_reported_and_the_played_teacher_knows() {
+    let running = start(SimSettings::default()).await;
+    let asked = Request { calls: Calls::Forbidden, ..asking("which dam?", true) };
+    let completion = client(&running.base).complete(&asked).await.expect("an answer");
+    assert_eq!((completion.calls.len(), completion.finish_reason), (0, FinishReason::Stop));
+    assert_eq!(*running.parrot.calls.lock().expect("no panic under the lock"), [Calls::Forbidden]);
+
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "tool_choice": "required"});
+    assert_eq!(post(&running.base, &body).await.0, StatusCode::BAD_REQUEST, "what cannot be played is refused");
+}
+
+#[tokio::test]
+async fn the_heuristic_teacher_answers_where_no_call_may_be_made() {
+    let asked = asking("Which dam stands above Pellin?", false);
+    for (calls, may_call) in [(Calls::Offered, true), (Calls::Forbidden, false)] {
+        let completion = HeuristicTeacher.complete(&Request { calls, ..asked.clone() }).await.expect("an answer");
+        assert_eq!(!dialect::read(Dialect::Hermes, &completion).actions.is_empty(), may_call, "{}", completion.text);
     }
 }
 

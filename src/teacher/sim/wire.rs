@@ -13,7 +13,7 @@ use model::settings::Dialect;
 use model::{Action, Completion, Digest, FinishReason, JobId, JournalKey, Message, Role, Sampling, ToolCall, ToolDefinition, Uid, Usage};
 use serde_json::{Map, Value, json};
 
-use crate::{Request, dialect};
+use crate::{Calls, Request, dialect};
 
 /// A request that is not answered.
 #[derive(Debug)]
@@ -95,6 +95,7 @@ pub(super) fn read(body: &[u8], digest: &Digest) -> Result<Asked, Refusal> {
         key: JournalKey { thread: 0, turn: 0, call: 0 },
         messages: Arc::new(messages),
         tools: Arc::new(tools),
+        calls: read_choice(body.get("tool_choice")).map_err(wrong)?,
         sampling: read_sampling(&body).map_err(wrong)?,
     };
     Ok(Asked { request, model: model.to_owned(), id: digest.short().to_owned() })
@@ -120,6 +121,7 @@ fn read_message(written: &Value, messages: &mut Vec<Message>) -> Result<(), Stri
                 id: String::new(),
                 tool: String::new(),
                 arguments: Map::new(),
+                written: None,
                 dialect: String::new(),
                 repairs: Vec::new(),
                 unreadable: None,
@@ -179,6 +181,15 @@ fn read_tool(written: &Value) -> Result<ToolDefinition, String> {
         description: function.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
         parameters: function.get("parameters").cloned().unwrap_or_else(|| json!({"type": "object", "properties": {}})),
     })
+}
+
+fn read_choice(written: Option<&Value>) -> Result<Calls, String> {
+    match written {
+        None | Some(Value::Null) => Ok(Calls::Offered),
+        Some(Value::String(choice)) if choice == "auto" => Ok(Calls::Offered),
+        Some(Value::String(choice)) if choice == "none" => Ok(Calls::Forbidden),
+        Some(_) => Err("`tool_choice` may be \"auto\" or \"none\" here".to_owned()),
+    }
 }
 
 fn read_sampling(body: &Value) -> Result<Sampling, String> {

@@ -137,19 +137,65 @@ async fn three_deaths_without_progress_make_a_suspect_and_progress_clears_it() {
     let start = Step::default();
     for death in 0..6 {
         let ledger = open(folder.path()).await;
-        take(&ledger, &job("progress"), start).await;
-        let progress = ledger.claim(&job("progress"), start).await.expect("open");
-        assert_eq!(progress, Claim::Mine);
+        let progress = take(&ledger, &job("progress"), start).await;
+        ledger.append(&progress, vec![entry(death)]).await.expect("held");
         match ledger.claim(&job("stuck"), start).await.expect("open") {
             Claim::Taken(lease) if death < 3 => assert_eq!(lease.step, start),
             Claim::Suspect if death >= 3 => {}
             other => panic!("death {death}: {other:?}"),
         }
-        let lease = runtime::Lease { key: job("progress"), epoch: death + 1, step: start };
-        ledger.append(&lease, vec![entry(u32::try_from(death).expect("small"))]).await.expect("held");
         ledger.close().await;
     }
     let ledger = open(folder.path()).await;
     ledger.reopen(&job("stuck")).await.expect("open");
     take(&ledger, &job("stuck"), start).await;
+}
+
+/// Claims jobs until no more are to be had, and returns how many; the process then dies.
+async fn die_with(folder: &Path, jobs: u32) -> usize {
+    let ledger = open(folder).await;
+    let mut taken = 0;
+    for number in 0..jobs {
+        match ledger.claim(&job(&number.to_string()), Step::default()).await.expect("open") {
+            Claim::Taken(_) => taken += 1,
+            Claim::Crowded | Claim::Suspect => {}
+            other => panic!("job {number}: {other:?}"),
+        }
+    }
+    ledger.close().await;
+    taken
+}
+
+#[tokio::test]
+async fn a_run_killed_before_its_first_completion_accuses_none_of_its_jobs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut at_once = Vec::new();
+    for _kill in 0..6 {
+        at_once.push(die_with(folder.path(), 64).await);
+    }
+    assert_eq!(at_once, [64, 32, 16, 8, 4, 2], "and what is under way is halved each time");
+    let ledger = open(folder.path()).await;
+    for number in 0..64 {
+        let key = job(&number.to_string());
+        let lease = take(&ledger, &key, Step::default()).await;
+        let next = ledger.claim(&job("next"), Step::default()).await.expect("open");
+        if number == 0 {
+            assert_eq!(next, Claim::Crowded, "one at a time at first");
+        }
+        ledger.append(&lease, vec![entry(0)]).await.expect("held");
+    }
+}
+
+#[tokio::test]
+async fn what_kills_at_once_is_found_among_sixty_four_and_only_it_is_suspected() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for at_once in [64, 32, 16, 8, 4, 2, 1, 1, 1] {
+        assert_eq!(die_with(folder.path(), 64).await, at_once);
+    }
+    let ledger = open(folder.path()).await;
+    assert_eq!(ledger.claim(&job("0"), Step::default()).await.expect("open"), Claim::Suspect);
+    for number in 1..64 {
+        let lease = take(&ledger, &job(&number.to_string()), Step::default()).await;
+        ledger.finish(&lease).await.expect("held");
+    }
 }

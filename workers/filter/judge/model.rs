@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use model::{Completion, Digest, FinishReason, JournalKey, JudgeReport, Message, Role, Sampling, Trajectory, Usage};
-use teacher::{Request, Teacher, TeacherErrorKind};
+use teacher::{Calls, Request, Teacher, TeacherErrorKind};
 
 use super::JudgeError;
 use super::judgement::{self, Judgement};
@@ -57,6 +57,7 @@ impl ModelJudge {
             key: JournalKey { thread: JournalKey::JUDGE, turn: 0, call },
             messages: Arc::new(messages.to_vec()),
             tools: Arc::default(),
+            calls: Calls::Forbidden,
             sampling: Sampling {
                 temperature: 0.0,
                 top_p: 1.0,

@@ -8,12 +8,11 @@ use std::path::PathBuf;
 
 use model::{ControlState, Step, wire};
 
-use super::claims::{Answer, Claimant, Remembered, Standing, decide};
+use super::claims::{Answer, Claimant, Remembered, Standing, after_death, decide, has_grown, room_after};
 use super::lock::Lock;
 use super::store::{Space, Store};
 use crate::ledger::{Claim, Lease, LedgerCounts, LedgerError, WorkKey};
 
-const BOOT: &[u8] = b"boot";
 const CONTROL: &[u8] = b"control";
 
 /// One request: does its part of the batch, and leaves what is to be told when the batch is committed or has failed with a reason.
@@ -25,9 +24,9 @@ pub(super) struct Book {
     folder: PathBuf,
     /// `None` after a failed commit, until it is opened again.
     store: Option<Store>,
-    /// The number of this process among all that opened the ledger.
-    boot: u64,
     held: HashMap<WorkKey, Held>,
+    /// How many may be held at once without progress, after a death; one more for each that gets on. `None`: any number.
+    room: Option<u64>,
     /// What `held` was before the batch changed it, to undo a failed one.
     undo: Vec<(WorkKey, Option<Held>)>,
     waiting: u64,
@@ -40,6 +39,8 @@ struct Held {
     epoch: u64,
     /// Length of the journal; `None` until somebody asks.
     journal: Option<u64>,
+    /// Whether the journal grew since the claim.
+    has_grown: bool,
 }
 
 impl Book {
@@ -47,17 +48,12 @@ impl Book {
     pub(super) fn open(folder: PathBuf) -> Result<Self, LedgerError> {
         let lock = Lock::take(&folder)?;
         let mut store = Store::open(&folder)?;
-        let boot = match store.get(Space::Meta, BOOT)? {
-            Some(bytes) => read::<u64>("the number of its last process", &bytes)? + 1,
-            None => 1,
-        };
-        store.put(Space::Meta, BOOT.to_vec(), written("the number of this process", &boot)?);
-        store.commit()?;
+        let room = bury_the_dead(&mut store)?;
         let mut book = Self {
             folder,
             store: None,
-            boot,
             held: HashMap::new(),
+            room,
             undo: Vec::new(),
             waiting: 0,
             control: ControlState::Running,
@@ -95,7 +91,7 @@ impl Book {
     pub(super) fn claim(&mut self, key: &WorkKey, step: Step, is_quarantine: bool) -> Result<Claim, LedgerError> {
         let known = self.remembered(key)?;
         let holds_it = self.held.contains_key(key);
-        let claimant = Claimant { boot: self.boot, step, is_quarantine, holds_it };
+        let claimant = Claimant { step, is_quarantine, holds_it, is_crowded: self.is_crowded() };
         let journal = match &known {
             None => 0,
             Some(_) => self.journal_len(key)?,
@@ -107,6 +103,7 @@ impl Book {
             Answer::Stale => return Ok(Claim::Stale),
             Answer::Paused => return Ok(Claim::Paused),
             Answer::Mine => return Ok(Claim::Mine),
+            Answer::Crowded => return Ok(Claim::Crowded),
             Answer::Suspect(remembered) => {
                 self.remember(key, &remembered)?;
                 self.waiting += u64::from(!was_waiting);
@@ -117,7 +114,7 @@ impl Book {
         };
         self.remember(key, &taken)?;
         self.waiting -= u64::from(was_waiting);
-        self.set_held(key, Some(Held { epoch: taken.epoch, journal: Some(journal) }));
+        self.set_held(key, Some(Held { epoch: taken.epoch, journal: Some(journal), has_grown: false }));
         let lease = Lease { key: key.clone(), epoch: taken.epoch, step };
         Ok(if is_poison { Claim::Poison(lease) } else { Claim::Taken(lease) })
     }
@@ -134,7 +131,10 @@ impl Book {
             store.put(Space::Journals, entry_key(&lease.key, next), entry);
             next += 1;
         }
-        self.set_held(&lease.key, Some(Held { journal: Some(next), ..held }));
+        if next > from && !held.has_grown {
+            self.make_room();
+        }
+        self.set_held(&lease.key, Some(Held { journal: Some(next), has_grown: held.has_grown || next > from, ..held }));
         Ok(())
     }
 
@@ -167,9 +167,12 @@ impl Book {
             // A shard may have to be sealed again: a person retries one of its jobs, or its hint came too early.
             WorkKey::Seal(..) => Standing::Free,
         };
-        let journal = self.held.get(&lease.key).and_then(|held| held.journal);
+        let held = self.held.get(&lease.key).copied();
         self.let_go(lease, standing)?;
-        self.drop_journal(&lease.key, journal)
+        if held.is_some_and(|held| !held.has_grown) {
+            self.make_room();
+        }
+        self.drop_journal(&lease.key, held.and_then(|held| held.journal))
     }
 
     pub(super) fn note_terminal(&mut self, grade: &str, shard: u64, rank: u64) -> Result<u64, LedgerError> {
@@ -207,7 +210,7 @@ impl Book {
     pub(super) fn reopen(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
         let Some(known) = self.remembered(key)? else { return Ok(()) };
         let standing = if known.standing == Standing::Done { Standing::Free } else { known.standing };
-        self.remember(key, &Remembered { standing, suspicions: 0, in_quarantine: false, ..known })
+        self.remember(key, &Remembered { standing, suspicions: 0, ..known })
     }
 
     pub(super) fn counts(&self) -> LedgerCounts {
@@ -216,16 +219,41 @@ impl Book {
 
     /// Asked twice, as after an answer that was lost, it does nothing the second time: fenced is only who was followed by a later claim.
     fn let_go(&mut self, lease: &Lease, standing: Standing) -> Result<(), LedgerError> {
-        let known = self.remembered(&lease.key)?.filter(|known| known.epoch == lease.epoch);
+        let known = match self.remembered(&lease.key) {
+            Ok(known) => known.filter(|known| known.epoch == lease.epoch),
+            Err(error) => {
+                // What is damaged is told, and held no more: else it would be ours for ever.
+                if matches!(error, LedgerError::Damaged { .. }) && self.fenced(lease).is_ok() {
+                    self.set_held(&lease.key, None);
+                }
+                return Err(error);
+            }
+        };
         let Some(known) = known else { return Err(LedgerError::Fenced { key: lease.key.to_string() }) };
         if known.standing == Standing::Done {
             return Ok(());
         }
         self.waiting += u64::from(standing == Standing::Waiting);
         self.waiting -= u64::from(known.standing == Standing::Waiting);
-        self.remember(&lease.key, &Remembered { standing, ..known })?;
+        let kept = match lease.key {
+            // A seal that ended leaves nothing but its epoch: the next one comes at the first step.
+            WorkKey::Seal(..) if standing == Standing::Free => Remembered { epoch: known.epoch, ..Remembered::default() },
+            _ => Remembered { standing, ..known },
+        };
+        self.remember(&lease.key, &kept)?;
         self.set_held(&lease.key, None);
         Ok(())
+    }
+
+    fn is_crowded(&self) -> bool {
+        let Some(room) = self.room else { return false };
+        let stuck = self.held.values().filter(|held| !held.has_grown).count();
+        stuck as u64 >= room
+    }
+
+    /// One more got on, so this process is not killed at once: more may run.
+    fn make_room(&mut self) {
+        self.room = self.room.map(|room| room.saturating_add(1));
     }
 
     fn drop_journal(&mut self, key: &WorkKey, length: Option<u64>) -> Result<(), LedgerError> {
@@ -244,12 +272,7 @@ impl Book {
     }
 
     fn journal_len(&mut self, key: &WorkKey) -> Result<u64, LedgerError> {
-        let mut length = 0;
-        self.store()?.scan(Space::Journals, &entries_prefix(key), |_, _| {
-            length += 1;
-            Ok(())
-        })?;
-        Ok(length)
+        journal_len(self.store()?, &entries_prefix(key))
     }
 
     fn remembered(&mut self, key: &WorkKey) -> Result<Option<Remembered>, LedgerError> {
@@ -260,6 +283,13 @@ impl Book {
     fn remember(&mut self, key: &WorkKey, remembered: &Remembered) -> Result<(), LedgerError> {
         let bytes = written("what is remembered of a job", remembered)?;
         self.store()?.put(Space::Work, key.to_string().into_bytes(), bytes);
+        Ok(())
+    }
+
+    /// Spoils what is remembered of `key`, as a bad disk does.
+    #[cfg(test)]
+    pub(super) fn damage(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
+        self.store()?.put(Space::Work, key.to_string().into_bytes(), vec![0xc1]);
         Ok(())
     }
 
@@ -301,6 +331,38 @@ impl Book {
         self.store = Some(store);
         Ok(())
     }
+}
+
+/// Frees what the last process still held, and draws from its death what [`after_death`] and [`room_after`] say.
+fn bury_the_dead(store: &mut Store) -> Result<Option<u64>, LedgerError> {
+    let mut held = Vec::new();
+    store.scan(Space::Work, &[], |key, bytes| {
+        // One damaged job is no reason to refuse all others: whoever claims it is told.
+        let known = read::<Remembered>("what is remembered of a job", bytes).ok().filter(|known| known.standing == Standing::Held);
+        held.extend(known.map(|known| (key.to_vec(), known)));
+        Ok(())
+    })?;
+    let mut dead = Vec::with_capacity(held.len());
+    for (key, known) in held {
+        let journal = journal_len(store, &[&key[..], b"\0"].concat())?;
+        dead.push((key, known, journal));
+    }
+    let stuck = dead.iter().filter(|(_, known, journal)| !has_grown(known, *journal)).count() as u64;
+    for (key, known, journal) in dead {
+        let known = after_death(known, journal, stuck == 1);
+        store.put(Space::Work, key, written("what is remembered of a job", &known)?);
+    }
+    store.commit()?;
+    Ok(room_after(stuck))
+}
+
+fn journal_len(store: &Store, prefix: &[u8]) -> Result<u64, LedgerError> {
+    let mut length = 0;
+    store.scan(Space::Journals, prefix, |_, _| {
+        length += 1;
+        Ok(())
+    })?;
+    Ok(length)
 }
 
 fn entries_prefix(key: &WorkKey) -> Vec<u8> {

@@ -59,6 +59,25 @@ async fn a_job_that_kills_ends_in_quarantine_as_poison() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_the_ledger_cannot_read_any_more_ends_on_record_and_nothing_is_held() {
+    let house = House::new(&[("b", &[Act::Drain])]).await;
+    house.ledger.damage(&Errand::new("a").key()).await;
+    house.publish(&Errand::new("a")).await;
+    house.publish(&Errand::new("b")).await;
+    let (counters, running) = house.start();
+    until(|| house.handled() == 1 && counters.report().failed == 1).await;
+    assert_eq!(house.given_up(), [("a".to_owned(), "ledger_damaged")], "as it was claimed");
+    house.ledger.damage(&Errand::new("b").key()).await;
+    house.shutdown.request();
+    let report = running.await.expect("no panic").expect("open");
+    assert_eq!(house.given_up().last(), Some(&("b".to_owned(), "ledger_damaged")), "as it was handed on");
+    assert_eq!((report.failed, report.dead, report.running), (2, 2, 0));
+    let depth = house.queue.depth(&jobs()).await.expect("in memory");
+    assert_eq!((depth.ready, depth.unacked, depth.delayed), (0, 0, 0), "the queue can become idle");
+    assert_eq!(house.ledger.counts().await.expect("open").running, 0, "a second message would not find it under way");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspect_that_is_innocent_finishes_in_quarantine() {
     let mut house = House::new(&[("suspect", &[Act::Yield])]).await;
     let key = Errand::new("suspect").key();
