@@ -72,24 +72,27 @@ pub(super) fn asked_for(text: &str, lower: &[String], language: Language, is_cho
         let is_number = kind_of_focus(next) == Some(Kind::Number) || next == "viele" || next == "viel";
         return Asked { kind: if is_number { Kind::Number } else { Kind::Explanation }, at: Some(at), focus: None };
     }
-    let mut kind = kind_of_question_word(word, language).unwrap_or(Kind::Thing);
-    let focus_at =
-        (at + 1..lower.len().min(at + 7)).find(|at| lower.get(*at).is_some_and(|word| !is_function_word(word) && !is_weak_focus(word)));
-    let focus = focus_at.and_then(|at| lower.get(at)).cloned();
-    if kind == Kind::Thing && language == Language::English {
-        // The head of "what oil company …" is the last noun before the verb; two words are enough to look at.
-        let near = (at + 1..lower.len().min(at + 4)).filter_map(|at| lower.get(at));
-        let direct = near.take_while(|word| !is_auxiliary(word)).filter_map(|word| kind_of_focus(word)).next();
-        let of_focus = focus.as_deref().and_then(kind_of_focus);
-        kind = direct.or(of_focus).unwrap_or(Kind::Thing);
-        if kind == Kind::Thing && is_definition(lower.get(at + 1..).unwrap_or_default()) {
-            kind = Kind::Explanation;
-        }
-    }
-    if is_choice && matches!(kind, Kind::Thing | Kind::Person | Kind::Place) {
-        kind = Kind::Choice;
-    }
+    let focus = focus_behind(lower, at);
+    let kind = match kind_of_question_word(word, language).unwrap_or(Kind::Thing) {
+        Kind::Thing if language == Language::English => kind_of_thing(lower, at, focus.as_deref()),
+        kind => kind,
+    };
+    let kind = if is_choice && matches!(kind, Kind::Thing | Kind::Person | Kind::Place) { Kind::Choice } else { kind };
     Asked { kind, at: Some(at), focus: focus.filter(|_| matches!(word, "what" | "which" | "whose")) }
+}
+
+/// The first word behind the question word that could be the noun it asks for.
+fn focus_behind(lower: &[String], at: usize) -> Option<String> {
+    let near = lower.iter().skip(at + 1).take(6);
+    near.into_iter().find(|word| !is_function_word(word) && !is_weak_focus(word)).cloned()
+}
+
+/// "What" asks for whatever its noun is: "what year", "what oil company"; and for an explanation when nothing else is said.
+fn kind_of_thing(lower: &[String], at: usize, focus: Option<&str>) -> Kind {
+    let near = lower.iter().skip(at + 1).take(3).take_while(|word| !is_auxiliary(word));
+    let direct = near.into_iter().find_map(|word| kind_of_focus(word));
+    let kind = direct.or_else(|| focus.and_then(kind_of_focus));
+    kind.unwrap_or(if is_definition(lower.get(at + 1..).unwrap_or_default()) { Kind::Explanation } else { Kind::Thing })
 }
 
 fn is_weak_focus(word: &str) -> bool {

@@ -93,10 +93,10 @@ fn language_of(text: &str, lower: &[String]) -> Language {
         latin += usize::from(c.is_ascii_alphabetic());
     }
     // A name in another script does not change a question's language.
-    if dense > 0 && 3 * dense >= latin {
+    let has = |signs: &[&str]| lower.iter().any(|word| signs.contains(&word.as_str()));
+    if dense > 0 && (dense >= latin || !has(&ENGLISH_SIGNS)) {
         return if kana > 0 { Language::Japanese } else { Language::Chinese };
     }
-    let has = |signs: &[&str]| lower.iter().any(|word| signs.contains(&word.as_str()));
     let is_english = has(&ENGLISH_SIGNS) || text.is_ascii() && !has(&FOREIGN_SIGNS);
     if is_english { Language::English } else { Language::Other }
 }
