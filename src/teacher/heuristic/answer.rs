@@ -99,7 +99,9 @@ fn section(evidence: &Evidence<'_>) -> Option<(Quote, String)> {
     if end == heading + 1 {
         return None;
     }
-    let opening = leaf.prose.sentence(heading + 1);
+    // Some pages ask once more before they answer.
+    let opening = (heading + 1..end).find(|at| !leaf.prose.sentence(*at).ends_with('?')).unwrap_or(heading + 1);
+    let opening = leaf.prose.sentence(opening);
     Some((quote(evidence, number, heading + 1..end)?, abridged(opening, EXACT_BYTES_MAX)))
 }
 
