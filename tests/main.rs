@@ -7,6 +7,7 @@ mod faults;
 mod hostile;
 mod house;
 mod http;
+mod outcomes;
 mod pipeline;
 mod sample;
 mod schemas;

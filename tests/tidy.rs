@@ -98,6 +98,22 @@ fn versions_are_declared_in_the_workspace_alone() {
 }
 
 #[test]
+fn what_a_crate_depends_on_it_names() {
+    let files = files();
+    let folders = ARROWS.iter().map(|(_, folder, _)| *folder).chain(["tests"]);
+    for folder in folders {
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
+        let (_, after) = manifest.split_once("[dependencies]").expect("dependencies");
+        let after = after.split("[lints]").next().unwrap_or_default();
+        for line in after.lines().filter(|line| line.contains("workspace = true")) {
+            let name = line.split(['.', ' ']).next().unwrap_or_default().replace('-', "_");
+            let mut texts = files.iter().filter(|(file, _)| file.starts_with(&format!("{folder}/"))).map(|(_, text)| text);
+            assert!(texts.any(|text| text.contains(&name)), "{folder} depends on {name} and never names it");
+        }
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is_and_stays_short() {
     for (name, text) in files() {
         assert!(text.starts_with("//!"), "{name} does not open with what it is");
