@@ -1,7 +1,7 @@
 //! The command line: from what was typed to one verb.
 //!
 //! Each verb lives in its own file under `verbs`; `local` composes the whole factory in one process, over the same ports that a cluster uses. Exit
-//! codes mean something: see [`exit`].
+//! codes mean something: see `exit.rs`.
 
 mod args;
 mod exit;
