@@ -10,6 +10,9 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
+/// So many tries of one thing are nobody's concern but a debugger's.
+const TRIES_QUIET: u32 = 4;
+
 /// How long to wait between tries, and how often to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -122,7 +125,13 @@ where
             return Err(error);
         }
         let delay = after.map_or_else(|| delays.next(), |after| policy.believed(after));
-        tracing::warn!(%error, tries, delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "trying again");
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        // The first few are the daily business of a rate limit; what goes on somebody should see.
+        if tries < TRIES_QUIET {
+            tracing::debug!(%error, tries, delay_ms, "trying again");
+        } else {
+            tracing::warn!(%error, tries, delay_ms, "trying again");
+        }
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = &mut until => return Err(error),

@@ -1,5 +1,7 @@
 //! Log lines on standard error, filtered by `RUST_LOG` or `-v`. Never prompts, model text or keys.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// Sets up logging; `verbose` is how often `-v` was given.
@@ -11,7 +13,12 @@ pub(crate) fn set_up(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let built = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let built = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
     // Fails only when a test set up logging before.
     if let Err(error) = built {
         tracing::debug!(%error, "logging was set up already");
