@@ -193,7 +193,11 @@ impl Planner<'_> {
         let longest = entry.snippet.split('…').map(str::trim).max_by_key(|part| part.len()).unwrap_or_default();
         let start = longest.get(..longest.floor_char_boundary(60)).unwrap_or_default();
         let mut same_title = self.evidence.leaves.iter().filter(|leaf| leaf.page.title == entry.title);
-        same_title.any(|leaf| start.is_empty() || leaf.prose.text.contains(start))
+        same_title.any(|leaf| {
+            // Of a page that goes on beyond its window the snippet may stand anywhere, and opening it again would show its beginning again.
+            let is_whole = leaf.page.shown.0 == 0 && leaf.page.shown.1 >= leaf.page.last_line;
+            !is_whole || start.is_empty() || leaf.prose.text.contains(start)
+        })
     }
 }
 

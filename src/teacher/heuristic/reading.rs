@@ -132,7 +132,7 @@ fn demand_of(notice: &str) -> Demand {
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| notice.contains(phrase));
     if says(&["answer now", "no further tool call", "no more tool call", "without calling", "must answer", "do not call"]) {
         Demand::Answer
-    } else if says(&["used up", "budget", "running out", "remaining", "already made"]) {
+    } else if says(&["used up", "budget", "running out", "remaining"]) {
         Demand::Haste
     } else {
         Demand::Nothing
