@@ -210,5 +210,9 @@ fn encode<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, Failure> {
 }
 
 fn corpus_failed(error: DeskError) -> Failure {
-    Failure { kind: FailureKind::Transient, name: "corpus", message: error.to_string(), retry_after: None }
+    match error {
+        // The index cannot be read at the moment, as when a tool meets it: no job is failed by a disk.
+        DeskError::Corpus(_) => Failure::outage("corpus_fault", error.to_string()),
+        DeskError::Panic(_) => Failure::transient("tool_panic", error.to_string()),
+    }
 }
