@@ -10,11 +10,11 @@ use dataset::frozen::FrozenSeeds;
 use dataset::part::{self, Listing};
 use model::layout::{CampaignKeys, job_of_key};
 use model::queue::MESSAGE_VERSION;
-use model::{Campaign, CandidateMessage, Digest, Job, JobId, JobMessage};
+use model::{Campaign, CandidateMessage, Digest, Job, JobId, JobMessage, Seed, Step};
 use runtime::{Archive, Ledger, LedgerError, Queue, QueueError, QueueName, WorkKey};
 
 /// Jobs published in one go, confirmed together.
-const RANGE_JOBS: usize = 256;
+const RANGE_JOBS: usize = 512;
 
 /// Why publishing stopped. Nothing is lost: it can be started again.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub async fn publish_outstanding(
         }
         let synthesised = archive.list(&keys.trajectories(shard)).await.map_err(DatasetError::from)?;
         let synthesised: BTreeSet<JobId> = synthesised.iter().filter_map(|object| job_of_key(&object.key)).collect();
-        let mut range = Vec::with_capacity(RANGE_JOBS);
+        let (mut pointers, mut fresh) = (Vec::new(), Vec::new());
         for number in members {
             let seed = seeds.get(number).await?;
             let job = Job { id: JobId::of(&campaign.uid, &seed.id, sample), place: campaign.plan.place(number, sample), sample };
@@ -81,23 +81,34 @@ pub async fn publish_outstanding(
                 continue;
             }
             if synthesised.contains(&job.id) {
-                let step = ledger.replan(&WorkKey::Filter(grade.short().to_owned(), job.id.clone())).await?;
-                let pointer = CandidateMessage::candidate(&campaign.uid, job).at(step);
-                queue.publish(&candidates, vec![model::wire::encode_message("a candidate message", &pointer)?]).await?;
-                published.candidates += 1;
-                continue;
-            }
-            // A job that got further than its first message would find this one stale otherwise.
-            let step = ledger.replan(&WorkKey::Synthesis(job.id.clone())).await?;
-            let message = JobMessage { version: MESSAGE_VERSION, uid: campaign.uid.clone(), job, step, seed };
-            range.push(model::wire::encode_message("a job message", &message)?);
-            if range.len() == RANGE_JOBS {
-                published.jobs += range.len() as u64;
-                queue.publish(&jobs, std::mem::take(&mut range)).await?;
+                pointers.push(job);
+            } else {
+                fresh.push((job, seed));
             }
         }
-        published.jobs += range.len() as u64;
-        queue.publish(&jobs, range).await?;
+        for range in pointers.chunks(RANGE_JOBS) {
+            let work: Vec<WorkKey> = range.iter().map(|job| WorkKey::Filter(grade.short().to_owned(), job.id.clone())).collect();
+            let steps = ledger.replan(&work).await?;
+            let encode = |(job, step): (&Job, Step)| {
+                model::wire::encode_message("a candidate message", &CandidateMessage::candidate(&campaign.uid, job.clone()).at(step))
+            };
+            let bodies: Vec<Vec<u8>> = range.iter().zip(steps).map(encode).collect::<Result<_, _>>()?;
+            published.candidates += bodies.len() as u64;
+            queue.publish(&candidates, bodies).await?;
+        }
+        for range in fresh.chunks(RANGE_JOBS) {
+            // A job that got further than its first message would find this one stale otherwise.
+            let work: Vec<WorkKey> = range.iter().map(|(job, _)| WorkKey::Synthesis(job.id.clone())).collect();
+            let steps = ledger.replan(&work).await?;
+            let encode = |((job, seed), step): (&(Job, Seed), Step)| {
+                let message =
+                    JobMessage { version: MESSAGE_VERSION, uid: campaign.uid.clone(), job: job.clone(), step, seed: seed.clone() };
+                model::wire::encode_message("a job message", &message)
+            };
+            let bodies: Vec<Vec<u8>> = range.iter().zip(steps).map(encode).collect::<Result<_, _>>()?;
+            published.jobs += bodies.len() as u64;
+            queue.publish(&jobs, bodies).await?;
+        }
     }
     Ok(published)
 }

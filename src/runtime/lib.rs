@@ -14,7 +14,7 @@ pub mod worker;
 
 pub use archive::directory::random_id;
 pub use archive::{Archive, ArchiveError};
-pub use ledger::{Claim, Lease, Ledger, LedgerError, WorkKey};
-pub use queue::{Delivery, Depth, Queue, QueueError, QueueName, Subscription};
+pub use ledger::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, WorkKey};
+pub use queue::{Aside, Delivery, Depth, Queue, QueueError, QueueName, Subscription};
 pub use shutdown::Shutdown;
 pub use worker::{Context, Disposition, Failure, FailureKind, Handler, Opened, Worker, WorkerReport, WorkerSettings};

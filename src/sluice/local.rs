@@ -193,8 +193,7 @@ impl Factory {
         from: QueueName,
         concurrency: usize,
     ) -> Arc<Counters> {
-        // The planner publishes only what the archive lacks, so nobody needs to look there again.
-        let settings = WorkerSettings { from, concurrency, worker: format!("local-{}", std::process::id()), looks_first: false };
+        let settings = WorkerSettings { from, concurrency, worker: format!("local-{}", std::process::id()) };
         let worker = Worker::new(Arc::clone(handler), self.queue(), self.ledger(), settings, self.shutdown.clone());
         let counters = worker.counters();
         workers.spawn(worker.run());

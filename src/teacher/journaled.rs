@@ -213,7 +213,7 @@ mod tests {
         let embedded = Arc::new(EmbeddedLedger::open(folder.path()).await.expect("a ledger"));
         let ledger: Arc<dyn Ledger> = Arc::clone(&embedded) as Arc<dyn Ledger>;
         let key = WorkKey::Filter("grade".into(), request("q").job);
-        let Claim::Taken(lease) = ledger.claim(&key, Step::default()).await.expect("an answer") else { panic!("nobody else claims") };
+        let Claim::Taken(lease) = ledger.claim(&key, Step::default().into()).await.expect("an answer") else { panic!("nobody else claims") };
         let earlier = Lease { epoch: lease.epoch - 1, ..lease.clone() };
         assert_eq!(kind(&ledger, &earlier, "q").await, Some(TeacherErrorKind::Journal(JournalFault::Fenced)));
         assert_eq!(kind(&ledger, &lease, "q").await, None);

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use model::{ControlState, Digest, Fact, JobId, JournalEntry, JournalKey, Step, Uid};
-use runtime::ledger::LedgerCounts;
+use model::{Completion, ControlState, Digest, Fact, FinishReason, JobId, JournalEntry, JournalKey, Step, Uid, Usage};
 use runtime::ledger::embedded::EmbeddedLedger;
-use runtime::{Claim, Lease, Ledger, LedgerError, WorkKey};
+use runtime::{Ask, Claim, Lease, Ledger, LedgerError, WorkKey};
 use tempfile::TempDir;
 
 mod embedded_only;
@@ -36,9 +35,11 @@ run_on!(
         appends_at_once_lose_nothing,
         terminal_ranks_are_a_set_per_grade_and_shard,
         a_person_can_reopen_what_was_done,
-        what_is_planned_again_is_not_done_and_keeps_its_step,
+        what_is_planned_again_is_not_done_and_its_message_is_not_stale,
+        what_a_rebuilder_marks_is_done,
+        what_journaled_completions_cost_adds_up_and_never_falls,
         a_seal_is_never_done_for_good,
-        counts_follow_what_happens,
+        standing_follows_what_happens,
     ]
 );
 
@@ -60,16 +61,22 @@ fn entry(turn: u32) -> JournalEntry {
 }
 
 async fn take(ledger: &dyn Ledger, key: &WorkKey, step: Step) -> Lease {
-    match ledger.claim(key, step).await.expect("reachable") {
+    match ledger.claim(key, step.into()).await.expect("reachable") {
         Claim::Taken(lease) => lease,
         other => panic!("{key} is not free: {other:?}"),
     }
 }
 
+/// How many are running, and how many wait after they handed themselves on.
+async fn counts(ledger: &dyn Ledger) -> (u64, u64) {
+    let standing = ledger.standing().await.expect("reachable");
+    (standing.running, standing.yielded)
+}
+
 async fn what_is_taken_is_mine_until_it_is_released(made: &Made) {
     let ledger = &*made.ledger;
     let first = take(ledger, &job("a"), step(0, 0)).await;
-    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Mine);
+    assert_eq!(ledger.claim(&job("a"), step(0, 0).into()).await.expect("reachable"), Claim::Mine);
     assert_eq!((&first.key, first.step), (&job("a"), step(0, 0)));
     take(ledger, &job("b"), step(0, 0)).await;
     take(ledger, &WorkKey::Filter("grade".into(), JobId::of(&Uid("contract".into()), "a", 0)), step(0, 0)).await;
@@ -80,7 +87,7 @@ async fn what_is_taken_is_mine_until_it_is_released(made: &Made) {
 
 async fn of_many_claims_at_once_one_takes(made: &Made) {
     let (key, at) = (job("a"), step(0, 0));
-    let claims = futures::future::join_all((0..64).map(|_| made.ledger.claim(&key, at))).await;
+    let claims = futures::future::join_all((0..64).map(|_| made.ledger.claim(&key, at.into()))).await;
     let taken = claims.into_iter().filter(|claim| matches!(claim, Ok(Claim::Taken(_)))).count();
     assert_eq!(taken, 1);
 }
@@ -90,18 +97,18 @@ async fn what_is_finished_is_done_and_its_journal_is_gone(made: &Made) {
     let lease = take(ledger, &job("a"), step(0, 0)).await;
     ledger.append(&lease, vec![entry(0), entry(1)]).await.expect("held");
     ledger.finish(&lease).await.expect("held");
-    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Done);
-    assert_eq!(ledger.claim(&job("a"), step(9, 0)).await.expect("reachable"), Claim::Done);
-    assert_eq!(ledger.claim_suspect(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Done);
+    assert_eq!(ledger.claim(&job("a"), step(0, 0).into()).await.expect("reachable"), Claim::Done);
+    assert_eq!(ledger.claim(&job("a"), step(9, 0).into()).await.expect("reachable"), Claim::Done);
+    assert_eq!(ledger.claim(&job("a"), Ask { step: step(0, 0), is_quarantine: true, has_looked: false }).await.expect("reachable"), Claim::Done);
     assert_eq!(ledger.journal(&job("a")).await.expect("readable"), []);
 }
 
 async fn a_step_below_the_highest_claimed_is_stale(made: &Made) {
     let ledger = &*made.ledger;
     let lease = take(ledger, &job("a"), step(1, 2)).await;
-    assert_eq!(ledger.claim(&job("a"), step(1, 1)).await.expect("reachable"), Claim::Stale);
+    assert_eq!(ledger.claim(&job("a"), step(1, 1).into()).await.expect("reachable"), Claim::Stale);
     ledger.release(&lease).await.expect("held");
-    assert_eq!(ledger.claim(&job("a"), step(0, 9)).await.expect("reachable"), Claim::Stale);
+    assert_eq!(ledger.claim(&job("a"), step(0, 9).into()).await.expect("reachable"), Claim::Stale);
     let lease = take(ledger, &job("a"), step(1, 2)).await;
     ledger.release(&lease).await.expect("held");
     take(ledger, &job("a"), Step { round: 1, attempt: 0, slice: 0 }).await;
@@ -111,10 +118,10 @@ async fn paused_and_cancelled_campaigns_give_nothing_away(made: &Made) {
     let ledger = &*made.ledger;
     let running = take(ledger, &job("running"), step(0, 0)).await;
     ledger.set_control(ControlState::Paused).await.expect("reachable");
-    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Paused);
+    assert_eq!(ledger.claim(&job("a"), step(0, 0).into()).await.expect("reachable"), Claim::Paused);
     ledger.append(&running, vec![entry(0)]).await.expect("what runs goes on");
     ledger.set_control(ControlState::Cancelled).await.expect("reachable");
-    assert_eq!(ledger.claim(&job("a"), step(0, 0)).await.expect("reachable"), Claim::Cancelled);
+    assert_eq!(ledger.claim(&job("a"), step(0, 0).into()).await.expect("reachable"), Claim::Cancelled);
     ledger.finish(&running).await.expect("what runs may finish");
     ledger.set_control(ControlState::Running).await.expect("reachable");
     take(ledger, &job("a"), step(0, 0)).await;
@@ -140,8 +147,8 @@ async fn a_lease_may_be_given_back_twice(made: &Made) {
         ledger.release(&released).await.expect("nobody claimed it since");
         ledger.finish(&finished).await.expect("nobody claimed it since");
     }
-    assert_eq!(ledger.counts().await.expect("reachable"), LedgerCounts { running: 0, yielded: 1 });
-    assert_eq!(ledger.claim(&job("b"), step(0, 0)).await.expect("reachable"), Claim::Done);
+    assert_eq!(counts(ledger).await, (0, 1));
+    assert_eq!(ledger.claim(&job("b"), step(0, 0).into()).await.expect("reachable"), Claim::Done);
     let late = ledger.append(&released, vec![entry(0)]).await;
     assert!(matches!(late, Err(LedgerError::Fenced { .. })), "who gave it back writes no more: {late:?}");
     take(ledger, &job("a"), step(0, 0)).await;
@@ -179,9 +186,10 @@ async fn terminal_ranks_are_a_set_per_grade_and_shard(made: &Made) {
     for (grade, shard, rank, known) in
         [("g", 0, 0, 1), ("g", 0, 0, 1), ("g", 0, 5, 2), ("g", 1, 512, 1), ("h", 0, 0, 1), ("g", 0, 5, 2), ("g", 0, 1, 3)]
     {
-        assert_eq!(ledger.note_terminal(grade, shard, rank).await.expect("reachable"), known, "{grade} {shard} {rank}");
+        assert_eq!(ledger.note_terminal(grade, shard, &[rank]).await.expect("reachable"), known, "{grade} {shard} {rank}");
     }
-    let at_once = futures::future::join_all((0..50).map(|rank| ledger.note_terminal("g", 9, rank % 25))).await;
+    assert_eq!(ledger.note_terminal("g", 2, &[7, 8, 7, 9]).await.expect("reachable"), 3);
+    let at_once = futures::future::join_all((0..50).map(async |rank| ledger.note_terminal("g", 9, &[rank % 25]).await)).await;
     let most = at_once.into_iter().map(|known| known.expect("reachable")).max();
     assert_eq!(most, Some(25));
 }
@@ -197,23 +205,60 @@ async fn a_person_can_reopen_what_was_done(made: &Made) {
     assert_eq!(ledger.journal(&job("a")).await.expect("readable"), [], "a new round starts a new journal");
 }
 
-async fn what_is_planned_again_is_not_done_and_keeps_its_step(made: &Made) {
+async fn what_is_planned_again_is_not_done_and_its_message_is_not_stale(made: &Made) {
     let ledger = &*made.ledger;
-    assert_eq!(ledger.replan(&job("never seen")).await.expect("reachable"), Step::default());
+    assert_eq!(ledger.replan(&[job("never seen")]).await.expect("reachable"), [Step::default()]);
     let lease = take(ledger, &job("a"), step(2, 1)).await;
     ledger.finish(&lease).await.expect("held");
-    let at = ledger.replan(&job("a")).await.expect("reachable");
-    assert_eq!(at, step(2, 1));
-    take(ledger, &job("a"), at).await;
-    assert_eq!(ledger.replan(&job("a")).await.expect("reachable"), at);
-    assert_eq!(ledger.claim(&job("a"), at).await.expect("reachable"), Claim::Mine, "what runs goes on");
+    let released = take(ledger, &job("b"), step(3, 2)).await;
+    ledger.release(&released).await.expect("held");
+    let at = ledger.replan(&[job("a"), job("b")]).await.expect("reachable");
+    assert_eq!(at[1], step(3, 2));
+    take(ledger, &job("a"), at[0]).await;
+    assert_eq!(ledger.replan(&[job("a")]).await.expect("reachable"), at[..1]);
+    assert_eq!(ledger.claim(&job("a"), at[0].into()).await.expect("reachable"), Claim::Mine, "what runs goes on");
+}
+
+async fn what_a_rebuilder_marks_is_done(made: &Made) {
+    let ledger = &*made.ledger;
+    let keys: Vec<WorkKey> = (0..2500).map(|number| job(&number.to_string())).collect();
+    ledger.mark_done(&keys).await.expect("reachable");
+    for key in [&keys[0], &keys[2499]] {
+        assert_eq!(ledger.claim(key, step(0, 0).into()).await.expect("reachable"), Claim::Done);
+    }
+    take(ledger, &job("another"), step(0, 0)).await;
+}
+
+async fn what_journaled_completions_cost_adds_up_and_never_falls(made: &Made) {
+    let ledger = &*made.ledger;
+    let cost = |tokens| Usage { prompt_tokens: 10 * tokens, completion_tokens: tokens, calls: 1 };
+    let paid = |turn, tokens| {
+        let completion = Completion {
+            text: "t".into(),
+            reasoning: None,
+            calls: Vec::new(),
+            finish_reason: FinishReason::Stop,
+            usage: cost(tokens),
+            model: None,
+        };
+        JournalEntry { fact: Fact::Completion(Box::new(completion)), ..entry(turn) }
+    };
+    let usage = async || ledger.standing().await.expect("reachable").usage;
+    let (a, b) = (take(ledger, &job("a"), step(0, 0)).await, take(ledger, &job("b"), step(0, 0)).await);
+    ledger.append(&a, vec![paid(0, 3), entry(1)]).await.expect("held");
+    ledger.append(&b, vec![paid(0, 4), paid(1, 5)]).await.expect("held");
+    let spent = Usage { prompt_tokens: 120, completion_tokens: 12, calls: 3 };
+    assert_eq!(usage().await, spent);
+    ledger.finish(&a).await.expect("held");
+    ledger.set_whole(Usage { prompt_tokens: 200, completion_tokens: 1, calls: 3 }).await.expect("reachable");
+    assert_eq!(usage().await, Usage { prompt_tokens: 200, ..spent }, "the higher number of each stands");
 }
 
 async fn a_seal_is_never_done_for_good(made: &Made) {
     let ledger = &*made.ledger;
     let key = WorkKey::Seal("g".into(), 3);
     let first = take(ledger, &key, step(0, 0)).await;
-    assert_eq!(ledger.claim(&key, step(0, 0)).await.expect("reachable"), Claim::Mine);
+    assert_eq!(ledger.claim(&key, step(0, 0).into()).await.expect("reachable"), Claim::Mine);
     ledger.finish(&first).await.expect("held");
     let second = take(ledger, &key, step(3, 0)).await;
     assert!(second.epoch > first.epoch);
@@ -225,14 +270,16 @@ async fn a_seal_is_never_done_for_good(made: &Made) {
     assert!(matches!(late, Err(LedgerError::Fenced { .. })), "{late:?}");
 }
 
-async fn counts_follow_what_happens(made: &Made) {
+async fn standing_follows_what_happens(made: &Made) {
     let ledger = &*made.ledger;
-    let counts = async || ledger.counts().await.expect("reachable");
+    let counts = async || counts(ledger).await;
     let (a, b) = (take(ledger, &job("a"), step(0, 0)).await, take(ledger, &job("b"), step(0, 0)).await);
-    assert_eq!(counts().await, LedgerCounts { running: 2, yielded: 0 });
+    assert_eq!(counts().await, (2, 0));
     ledger.release(&a).await.expect("held");
     ledger.finish(&b).await.expect("held");
-    assert_eq!(counts().await, LedgerCounts { running: 0, yielded: 1 });
+    assert_eq!(counts().await, (0, 1));
     take(ledger, &job("a"), step(0, 1)).await;
-    assert_eq!(counts().await, LedgerCounts { running: 1, yielded: 0 });
+    assert_eq!(counts().await, (1, 0));
+    let standing = ledger.standing().await.expect("reachable");
+    assert_eq!((standing.control, standing.is_whole), (Some(ControlState::Running), true));
 }

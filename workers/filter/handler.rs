@@ -88,7 +88,7 @@ impl FilterHandler {
     /// Notes that the job is terminal, and asks for the shard to be sealed when it seems to be its last.
     async fn look_at_shard(&self, uid: &Uid, job: &Job) -> Result<(), Failure> {
         let shard = job.place.shard;
-        let known = self.ledger.note_terminal(self.grade.digest().short(), shard, job.place.rank).await?;
+        let known = self.ledger.note_terminal(self.grade.digest().short(), shard, &[job.place.rank]).await?;
         let (members, _) = self.campaign.plan.members(shard);
         if known < members.end - members.start {
             return Ok(());
@@ -134,7 +134,7 @@ impl Handler for FilterHandler {
             CandidateMessage::Seal { version, uid, shard, .. } => (*version, uid, WorkKey::Seal(grade, *shard)),
         };
         if version > MESSAGE_VERSION {
-            return Opened::Unreadable(format!("a candidate message of version {version}; this build reads {MESSAGE_VERSION}"));
+            return Opened::TooNew(format!("a candidate message of version {version}; this build reads {MESSAGE_VERSION}"));
         }
         if *uid != self.campaign.uid {
             return Opened::Foreign(uid.clone());

@@ -101,7 +101,7 @@ impl Handler for SynthesisHandler {
             Err(error) => return Opened::Unreadable(error.to_string()),
         };
         if message.version > MESSAGE_VERSION {
-            return Opened::Unreadable(format!("a job message of version {}; this build reads {MESSAGE_VERSION}", message.version));
+            return Opened::TooNew(format!("a job message of version {}; this build reads {MESSAGE_VERSION}", message.version));
         }
         if message.uid != self.campaign.uid {
             return Opened::Foreign(message.uid);
@@ -184,7 +184,7 @@ impl Handler for SynthesisHandler {
         failpoint::hit("synthesis.before_ended");
         self.archive.put(&self.keys.ended(shard, job), bytes).await?;
         failpoint::hit("synthesis.after_ended");
-        let known = self.ledger.note_terminal(self.grade.short(), shard, message.job.place.rank).await?;
+        let known = self.ledger.note_terminal(self.grade.short(), shard, &[message.job.place.rank]).await?;
         let (members, _) = self.campaign.plan.members(shard);
         if known >= members.end - members.start {
             let seal = CandidateMessage::seal(&message.uid, shard);

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use model::layout;
 use serde::{Deserialize, Serialize};
 
-use super::{Archive, ArchiveError, Listed, check_key};
+use super::{Archive, ArchiveError, Listed, check_key, folder_key};
 use crate::disk;
 
 /// Beginning of the names of files that are being written.
@@ -114,12 +114,47 @@ impl Archive for DirectoryArchive {
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Listed>, ArchiveError> {
-        let Some(key) = folder.strip_suffix('/') else {
-            return Err(ArchiveError::Refused { key: folder.to_owned(), reason: "a folder's key ends in a slash" });
-        };
-        check_key(key)?;
+        let key = folder_key(folder)?;
         let prefix = folder.to_owned();
         self.blocking("list", key, move |_, path| list(&path, &prefix)).await
+    }
+
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        let key = if folder.is_empty() { "" } else { folder_key(folder)? };
+        self.blocking("list", key, |_, path| {
+            let Some(found) = absent_is_none(fs::read_dir(path))? else { return Ok(Vec::new()) };
+            let mut names = Vec::new();
+            for file in found {
+                let file = file?;
+                let Ok(name) = file.file_name().into_string() else { continue };
+                if !name.starts_with('.') && file.file_type()?.is_dir() {
+                    names.push(name);
+                }
+            }
+            names.sort();
+            Ok(names)
+        })
+        .await
+    }
+
+    async fn put_file(&self, key: &str, from: &Path) -> Result<(), ArchiveError> {
+        check_key(key)?;
+        let source = from.to_owned();
+        let size = tokio::fs::metadata(from).await.map_err(|error| file_trouble("read", from, &error))?.len();
+        if size == 0 {
+            return Err(ArchiveError::Refused { key: key.to_owned(), reason: "an object is never empty" });
+        }
+        self.blocking("put", key, move |root, path| root.place(&path, |file| io::copy(&mut File::open(&source)?, file).map(|_| ()))).await
+    }
+
+    async fn get_file(&self, key: &str, to: &Path) -> Result<bool, ArchiveError> {
+        check_key(key)?;
+        let target = to.to_owned();
+        self.blocking("get", key, move |_, path| {
+            let Some(mut object) = absent_is_none(File::open(path))? else { return Ok(false) };
+            Ok(io::copy(&mut object, &mut File::create_new(&target)?)? > 0)
+        })
+        .await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ArchiveError> {
@@ -154,6 +189,11 @@ impl Root {
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.place(path, |file| file.write_all(bytes))
+    }
+
+    /// Puts at `path`, whole or not at all, what `write` writes.
+    fn place(&self, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.path);
         self.ensure(folder)?;
         let hidden = folder.join(format!("{HIDDEN}{}-{}", self.nonce, self.puts.fetch_add(1, Ordering::Relaxed)));
@@ -165,7 +205,7 @@ impl Root {
             }
             other => other?,
         };
-        let written = file.write_all(bytes).and_then(|()| fs::rename(&hidden, path));
+        let written = write(&mut file).and_then(|()| fs::rename(&hidden, path));
         self.is_dirty.store(true, Ordering::Release);
         written.inspect_err(|_| remove_leftover(&hidden))
     }
@@ -212,6 +252,10 @@ pub fn random_id() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
+}
+
+fn file_trouble(action: &'static str, path: &Path, error: &io::Error) -> ArchiveError {
+    ArchiveError::File { action, path: path.display().to_string(), reason: error.to_string() }
 }
 
 fn list(folder: &Path, prefix: &str) -> io::Result<Vec<Listed>> {
@@ -300,8 +344,6 @@ mod tests {
         assert!(matches!(&error, ArchiveError::Unusable { reason, .. } if reason.contains("name another directory")), "{error}");
         let full = trouble("a", "put", "k", &io::Error::from(ErrorKind::StorageFull));
         assert!(matches!(full, ArchiveError::Unavailable { .. }), "{full}");
-        let error = super::super::connect("s3://bucket/prefix").await.err().expect("no adapter").to_string();
-        assert!(error.contains("no S3 adapter"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

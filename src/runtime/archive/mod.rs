@@ -4,6 +4,7 @@
 //! those of `model::layout`.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,16 @@ pub enum ArchiveError {
         /// Which archive.
         archive: String,
         /// Why, and what to do.
+        reason: String,
+    },
+    /// A file on our own side failed.
+    #[error("{action} the file {path}: {reason}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// Which file.
+        path: String,
+        /// Why.
         reason: String,
     },
     /// No archive would take this: a bug of ours, or a name from outside that was not checked.
@@ -77,6 +88,15 @@ pub trait Archive: Send + Sync + 'static {
 
     /// The objects directly in `folder` (which ends in `/`), sorted by key. Folders here are one shard wide: a listing is bounded by M.
     async fn list(&self, folder: &str) -> Result<Vec<Listed>, ArchiveError>;
+
+    /// The names of the folders directly in `folder` (which ends in `/`, or is empty: the archive's root), sorted.
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
+
+    /// As [`Archive::put`], from a file, which is never in memory whole and must not change meanwhile.
+    async fn put_file(&self, key: &str, from: &Path) -> Result<(), ArchiveError>;
+
+    /// Writes the object's bytes into the new file `to`; whether there is such an object. After an error `to` may hold a part of it.
+    async fn get_file(&self, key: &str, to: &Path) -> Result<bool, ArchiveError>;
 
     /// Removes an object if it is there.
     async fn delete(&self, key: &str) -> Result<(), ArchiveError>;
@@ -128,4 +148,13 @@ pub(crate) fn check_key(key: &str) -> Result<(), ArchiveError> {
         return refused("a segment is empty, begins with a dot or is longer than 200 bytes");
     }
     Ok(())
+}
+
+/// The key of a folder, which ends in a slash, without it.
+pub(crate) fn folder_key(folder: &str) -> Result<&str, ArchiveError> {
+    let Some(key) = folder.strip_suffix('/') else {
+        return Err(ArchiveError::Refused { key: folder.chars().take(120).collect(), reason: "a folder's key ends in a slash" });
+    };
+    check_key(key)?;
+    Ok(key)
 }

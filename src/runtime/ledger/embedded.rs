@@ -10,13 +10,13 @@ use std::time::Duration;
 use std::{fs, io};
 
 use async_trait::async_trait;
-use model::{ControlState, JournalEntry, Step, wire};
+use model::{ControlState, JournalEntry, Step, Usage, wire};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Claim, Lease, Ledger, LedgerCounts, LedgerError, WorkKey};
+use super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, WorkKey, cost_of};
 use crate::disk;
 
 mod book;
@@ -102,21 +102,16 @@ impl EmbeddedLedger {
 
 #[async_trait]
 impl Ledger for EmbeddedLedger {
-    async fn claim(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
+    async fn claim(&self, key: &WorkKey, ask: Ask) -> Result<Claim, LedgerError> {
         let key = key.clone();
-        self.ask(move |book| book.claim(&key, step, false)).await
-    }
-
-    async fn claim_suspect(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
-        let key = key.clone();
-        self.ask(move |book| book.claim(&key, step, true)).await
+        self.ask(move |book| book.claim(&key, ask)).await
     }
 
     async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<(), LedgerError> {
         let encoded: Result<Vec<Vec<u8>>, _> = entries.iter().map(|entry| wire::encode_message("journal entry", entry)).collect();
         let encoded = encoded.map_err(|error| LedgerError::Damaged { what: "a journal entry".into(), reason: error.to_string() })?;
-        let lease = lease.clone();
-        self.ask(move |book| book.append(&lease, encoded)).await
+        let (lease, cost) = (lease.clone(), cost_of(&entries));
+        self.ask(move |book| book.append(&lease, encoded, cost)).await
     }
 
     async fn journal(&self, key: &WorkKey) -> Result<Vec<JournalEntry>, LedgerError> {
@@ -141,18 +136,27 @@ impl Ledger for EmbeddedLedger {
         self.ask(move |book| book.finish(&lease)).await
     }
 
-    async fn note_terminal(&self, grade: &str, shard: u64, rank: u64) -> Result<u64, LedgerError> {
-        let grade = grade.to_owned();
-        self.ask(move |book| book.note_terminal(&grade, shard, rank)).await
+    async fn note_terminal(&self, grade: &str, shard: u64, ranks: &[u64]) -> Result<u64, LedgerError> {
+        let (grade, ranks) = (grade.to_owned(), ranks.to_vec());
+        self.ask(move |book| book.note_terminal(&grade, shard, &ranks)).await
     }
 
     async fn set_control(&self, state: ControlState) -> Result<(), LedgerError> {
         self.ask(move |book| book.set_control(state)).await
     }
 
-    async fn replan(&self, key: &WorkKey) -> Result<Step, LedgerError> {
-        let key = key.clone();
-        self.ask(move |book| book.replan(&key)).await
+    async fn set_whole(&self, usage: Usage) -> Result<(), LedgerError> {
+        self.ask(move |book| book.spent_at_least(usage)).await
+    }
+
+    async fn mark_done(&self, keys: &[WorkKey]) -> Result<(), LedgerError> {
+        let keys = keys.to_vec();
+        self.ask(move |book| keys.iter().try_for_each(|key| book.mark_done(key))).await
+    }
+
+    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Step>, LedgerError> {
+        let keys = keys.to_vec();
+        self.ask(move |book| keys.iter().map(|key| book.replan(key)).collect()).await
     }
 
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError> {
@@ -160,8 +164,13 @@ impl Ledger for EmbeddedLedger {
         self.ask(move |book| book.reopen(&key)).await
     }
 
-    async fn counts(&self) -> Result<LedgerCounts, LedgerError> {
-        self.ask(|book| Ok(book.counts())).await
+    async fn standing(&self) -> Result<LedgerStanding, LedgerError> {
+        self.ask(|book| Ok(book.standing())).await
+    }
+
+    async fn forget(&self) -> Result<(), LedgerError> {
+        // Its folder stands beside the campaign and goes with it.
+        Ok(())
     }
 }
 

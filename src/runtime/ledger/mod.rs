@@ -7,7 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use model::{ControlState, JobId, JournalEntry, Step};
+use model::{ControlState, Fact, JobId, JournalEntry, Step, Usage};
 
 pub mod embedded;
 
@@ -43,6 +43,23 @@ pub struct Lease {
     pub step: Step,
 }
 
+/// What a claimant says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Where the message stands among the messages of the same work.
+    pub step: Step,
+    /// It serves the quarantine queue: suspicion does not keep it from taking.
+    pub is_quarantine: bool,
+    /// It looked into the archive and found no effect of the work there.
+    pub has_looked: bool,
+}
+
+impl From<Step> for Ask {
+    fn from(step: Step) -> Self {
+        Self { step, ..Self::default() }
+    }
+}
+
 /// What the ledger says to a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
@@ -62,9 +79,11 @@ pub enum Claim {
     Crowded,
     /// Suspected of killing workers too often: to the quarantine queue.
     Suspect,
+    /// The ledger is younger than the campaign and may have forgotten: look into the archive first, then ask again and say so.
+    Unsure,
     /// Taken: run.
     Taken(Lease),
-    /// Taken, but it killed even the worker of the quarantine: give up on it, do not run. Only [`Ledger::claim_suspect`] says so.
+    /// Taken, but it killed even the worker of the quarantine: give up on it, do not run. Only those who serve the quarantine are told so.
     Poison(Lease),
 }
 
@@ -101,23 +120,37 @@ pub enum LedgerError {
     },
 }
 
-/// Numbers for status and progress.
+/// What the ledger knows of its campaign at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LedgerCounts {
-    /// Claims held by a live process.
+pub struct LedgerStanding {
+    /// What claims are told; `None` when the ledger does not know the campaign, because it was lost or never told.
+    pub control: Option<ControlState>,
+    /// Whether it remembers everything since the campaign began, or was rebuilt from the archive.
+    pub is_whole: bool,
+    /// Claims held, by the living and by the dead whose work nobody took up yet.
     pub running: u64,
-    /// Jobs that handed themselves on and wait.
+    /// Work that handed itself on and waits.
     pub yielded: u64,
+    /// What all journaled completions cost, as far as it knows.
+    pub usage: Usage,
 }
 
-/// The port.
+/// What `entries` cost, all completions together.
+pub(crate) fn cost_of(entries: &[JournalEntry]) -> Usage {
+    let mut cost = Usage::default();
+    for entry in entries {
+        if let Fact::Completion(completion) = &entry.fact {
+            cost += completion.usage;
+        }
+    }
+    cost
+}
+
+/// The port: one campaign's ledger.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// Claims `key` at `step`, atomically.
-    async fn claim(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError>;
-
-    /// As [`Ledger::claim`] for the one worker that serves the quarantine queue: suspicion does not keep it from taking.
-    async fn claim_suspect(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError>;
+    /// Claims `key`, atomically.
+    async fn claim(&self, key: &WorkKey, ask: Ask) -> Result<Claim, LedgerError>;
 
     /// Appends to the job's journal; durable when it returns. Fenced. After an error the entries may have been stored all the same, and
     /// come twice when they are appended again: a reader takes the first entry of a key.
@@ -135,20 +168,31 @@ pub trait Ledger: Send + Sync + 'static {
     /// shard is sealed again after a retry, by a message at the first step, and the archive's index decides.
     async fn finish(&self, lease: &Lease) -> Result<(), LedgerError>;
 
-    /// Notes that `rank` of `shard` is terminal under `grade`; returns how many ranks of the shard are known to be. A hint: it may be too low after a loss, never too high.
-    async fn note_terminal(&self, grade: &str, shard: u64, rank: u64) -> Result<u64, LedgerError>;
+    /// Notes that `ranks` of `shard` are terminal under `grade`; returns how many ranks of the shard are known to be. A hint: it may be too
+    /// low after a loss, and is too high only when a terminal rank was opened again.
+    async fn note_terminal(&self, grade: &str, shard: u64, ranks: &[u64]) -> Result<u64, LedgerError>;
 
-    /// What claims are told: running, paused or cancelled.
+    /// What claims are told: running, paused or cancelled. A ledger that did not know the campaign knows it from here on, but is not whole.
     async fn set_control(&self, state: ControlState) -> Result<(), LedgerError>;
 
-    /// Whoever publishes again what is outstanding says so here: the archive has no effect of `key`, so it is not done, whatever is remembered
-    /// (archive and ledger are synced apart, and a power loss may cost one of them more). Returns the highest step ever claimed: a message
-    /// below it would be stale.
-    async fn replan(&self, key: &WorkKey) -> Result<Step, LedgerError>;
+    /// From here on the ledger is whole: the campaign begins just now, or everything that ended was noted again. `usage` is what is known
+    /// to have been spent; what the ledger knows itself stands if it is more.
+    async fn set_whole(&self, usage: Usage) -> Result<(), LedgerError>;
+
+    /// Whoever rebuilds the ledger says: the archive has the effects of `keys`.
+    async fn mark_done(&self, keys: &[WorkKey]) -> Result<(), LedgerError>;
+
+    /// Whoever publishes again what is outstanding says so here: the archive has no effect of `keys`, so they are not done, whatever is
+    /// remembered (archive and ledger are synced apart, and a power loss may cost one of them more). Returns for each a step at which a message
+    /// is not stale.
+    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Step>, LedgerError>;
 
     /// Forgets that `key` was done or suspected, for a retry by a person.
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError>;
 
-    /// Numbers for status.
-    async fn counts(&self) -> Result<LedgerCounts, LedgerError>;
+    /// Numbers for status, and what claims are told.
+    async fn standing(&self) -> Result<LedgerStanding, LedgerError>;
+
+    /// Forgets the campaign: it is over.
+    async fn forget(&self) -> Result<(), LedgerError>;
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::shelf::{Position, Shelf, Stored};
-use super::{Delivery, Depth, Queue, QueueError, QueueName, Settle, Subscription};
+use super::{Aside, Delivery, Depth, Queue, QueueError, QueueName, Settle, Subscription};
 
 /// Most rejected messages that are kept; beyond it the oldest are forgotten, with a warning.
 const DEAD_MAX: usize = 1000;
@@ -87,7 +87,8 @@ impl Queue for MemoryQueue {
     async fn subscribe(&self, from: &QueueName, slots: usize) -> Result<Subscription, QueueError> {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
         let (sender, deliveries) = mpsc::channel(slots);
-        let feeder = Feeder { line: self.line(from), dead: self.line(&from.dead()), slots: Arc::new(Semaphore::new(slots)), sender };
+        let (dead, parked) = (self.line(&from.dead()), self.line(&from.parked()));
+        let feeder = Feeder { line: self.line(from), dead, parked, slots: Arc::new(Semaphore::new(slots)), sender };
         // Ends with the subscription: it watches for the receiver's end wherever it waits.
         tokio::spawn(feeder.run());
         Ok(Subscription { deliveries })
@@ -96,6 +97,12 @@ impl Queue for MemoryQueue {
     async fn depth(&self, of: &QueueName) -> Result<Depth, QueueError> {
         let (ready, unacked, delayed) = self.line(of).shelf().counts(Instant::now());
         Ok(Depth { ready: ready as u64, unacked, delayed: delayed as u64 })
+    }
+
+    async fn remove(&self, campaign: &str) -> Result<(), QueueError> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|name, _| name.campaign() != campaign);
+        Ok(())
     }
 }
 
@@ -150,7 +157,7 @@ impl Line {
     fn bury(&self, message: Stored) {
         let mut shelf = self.shelf();
         if shelf.stored() >= DEAD_MAX {
-            tracing::warn!(queue = self.name, kept = DEAD_MAX, "the dead queue is full; forgetting its oldest message");
+            tracing::warn!(queue = self.name, kept = DEAD_MAX, "a queue of messages set aside is full; forgetting its oldest message");
             shelf.drop_oldest();
         }
         shelf.put(message);
@@ -187,6 +194,7 @@ impl Line {
 struct Feeder {
     line: Arc<Line>,
     dead: Arc<Line>,
+    parked: Arc<Line>,
     slots: Arc<Semaphore>,
     sender: mpsc::Sender<Delivery>,
 }
@@ -212,13 +220,24 @@ impl Feeder {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         let (position, message) = self.line.take().await;
         let (body, redelivered) = (message.body.to_vec(), message.redelivered);
-        let unsettled =
-            Unsettled { line: Arc::clone(&self.line), dead: Arc::clone(&self.dead), position, message: Some(message), _slot: slot };
+        let aside = message.rejected.as_deref().cloned();
+        let unsettled = Unsettled {
+            line: Arc::clone(&self.line),
+            dead: Arc::clone(&self.dead),
+            parked: Arc::clone(&self.parked),
+            position,
+            message: Some(message),
+            _slot: slot,
+        };
         let settler = Box::new(move |how| {
             unsettled.settle(how);
             Box::pin(std::future::ready(Ok(()))) as _
         });
-        Some(Delivery::new(body, redelivered, settler))
+        let delivery = Delivery::new(body, redelivered, settler);
+        Some(match aside {
+            Some((from, reason)) => delivery.set_aside(Aside { from, reason }),
+            None => delivery,
+        })
     }
 }
 
@@ -226,6 +245,7 @@ impl Feeder {
 struct Unsettled {
     line: Arc<Line>,
     dead: Arc<Line>,
+    parked: Arc<Line>,
     position: Position,
     message: Option<Stored>,
     _slot: OwnedSemaphorePermit,
@@ -233,15 +253,16 @@ struct Unsettled {
 
 impl Unsettled {
     fn settle(mut self, how: Settle) {
-        let reason = match how {
+        let aside = match how {
             // As if dropped.
             Settle::Return => return,
             Settle::Ack => None,
-            Settle::Reject(reason) => Some(reason),
+            Settle::Reject(reason) => Some((&self.dead, reason)),
+            Settle::Park(reason) => Some((&self.parked, reason)),
         };
         let Some(message) = self.message.take() else { return };
-        if let Some(reason) = reason {
-            self.dead.bury(Stored { rejected: Some(Arc::new((self.line.name.clone(), reason))), ..message });
+        if let Some((line, reason)) = aside {
+            line.bury(Stored { rejected: Some(Arc::new((self.line.name.clone(), reason))), ..message });
         }
         self.line.shelf().gone();
     }

@@ -26,6 +26,8 @@ pub enum QueueName {
     QuarantineCandidates(String),
     /// What nobody could decode or settle; drained by whoever coordinates.
     Dead(String),
+    /// Messages of a version that no worker here reads; they come back when one does.
+    Parked(String),
 }
 
 impl fmt::Display for QueueName {
@@ -36,6 +38,7 @@ impl fmt::Display for QueueName {
             Self::Quarantine(campaign) => write!(f, "quarantine.{campaign}"),
             Self::QuarantineCandidates(campaign) => write!(f, "quarantine-candidates.{campaign}"),
             Self::Dead(campaign) => write!(f, "dead.{campaign}"),
+            Self::Parked(campaign) => write!(f, "parked.{campaign}"),
         }
     }
 }
@@ -48,8 +51,21 @@ impl QueueName {
             | Self::Candidates(campaign)
             | Self::Quarantine(campaign)
             | Self::QuarantineCandidates(campaign)
-            | Self::Dead(campaign) => campaign,
+            | Self::Dead(campaign)
+            | Self::Parked(campaign) => campaign,
         }
+    }
+
+    /// Every queue of a campaign.
+    pub fn all(campaign: &str) -> [Self; 6] {
+        [Self::Jobs, Self::Candidates, Self::Quarantine, Self::QuarantineCandidates, Self::Dead, Self::Parked]
+            .map(|queue| queue(campaign.to_owned()))
+    }
+
+    /// The queue that is displayed as `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (_, campaign) = text.split_once('.')?;
+        Self::all(campaign).into_iter().find(|queue| queue.to_string() == text)
     }
 
     /// Where messages from here go that nobody can use.
@@ -57,11 +73,18 @@ impl QueueName {
         Self::Dead(self.campaign().to_owned())
     }
 
+    /// Where messages from here wait for a worker of a later version.
+    pub fn parked(&self) -> Self {
+        Self::Parked(self.campaign().to_owned())
+    }
+
     /// Where messages from here go whose work is suspected of killing workers.
     pub fn quarantine(&self) -> Self {
         match self {
             Self::Candidates(campaign) | Self::QuarantineCandidates(campaign) => Self::QuarantineCandidates(campaign.clone()),
-            Self::Jobs(campaign) | Self::Quarantine(campaign) | Self::Dead(campaign) => Self::Quarantine(campaign.clone()),
+            Self::Jobs(campaign) | Self::Quarantine(campaign) | Self::Dead(campaign) | Self::Parked(campaign) => {
+                Self::Quarantine(campaign.clone())
+            }
         }
     }
 
@@ -99,6 +122,14 @@ pub enum QueueError {
         /// Which.
         queue: String,
     },
+    /// The broker refuses us, or what it has under this name is not what we declare; trying again does not help until somebody mends it.
+    #[error("use queue {queue}: {reason}")]
+    Unusable {
+        /// Which.
+        queue: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The message is larger than a message may be.
     #[error("publish to {queue}: {bytes} bytes are more than the {limit} a message may have")]
     Oversized {
@@ -127,8 +158,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Starts to receive, holding at most `slots` unsettled deliveries.
     async fn subscribe(&self, from: &QueueName, slots: usize) -> Result<Subscription, QueueError>;
 
-    /// How full the queue is.
+    /// How full the queue is. A broker may say so some seconds late.
     async fn depth(&self, of: &QueueName) -> Result<Depth, QueueError>;
+
+    /// Removes all queues of a campaign, with whatever is in them: it is over.
+    async fn remove(&self, campaign: &str) -> Result<(), QueueError>;
 }
 
 /// What a subscriber receives from. Dropping it ends the subscription; deliveries still buffered come back.
@@ -153,6 +187,17 @@ pub enum Settle {
     Return,
     /// It goes to the dead queue with a reason.
     Reject(String),
+    /// It goes to the parked queue with a reason.
+    Park(String),
+}
+
+/// Where a message of a dead or parked queue comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The queue it was taken from, as displayed; empty when the broker does not say.
+    pub from: String,
+    /// Why it was set aside.
+    pub reason: String,
 }
 
 type Settler = Box<dyn FnOnce(Settle) -> BoxFuture<'static, Result<(), QueueError>> + Send>;
@@ -163,6 +208,8 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// Whether it was delivered before, as far as the broker knows.
     pub redelivered: bool,
+    /// Whence and why it is here, where it was set aside.
+    pub aside: Option<Aside>,
     settler: Settler,
 }
 
@@ -176,7 +223,13 @@ impl Delivery {
     /// A delivery that `settler` settles. A settler dropped uncalled must bring the message back; adapters see to it with a value that the
     /// settler owns.
     pub(crate) fn new(body: Vec<u8>, redelivered: bool, settler: Settler) -> Self {
-        Self { body, redelivered, settler }
+        Self { body, redelivered, aside: None, settler }
+    }
+
+    /// The same delivery, which was set aside before.
+    pub(crate) fn set_aside(mut self, aside: Aside) -> Self {
+        self.aside = Some(aside);
+        self
     }
 
     async fn settle(self, how: Settle) -> Result<(), QueueError> {
@@ -191,6 +244,11 @@ impl Delivery {
     /// Not now: it stays in the queue. Never in a loop; a retry is a copy in a delay queue.
     pub async fn put_back(self) -> Result<(), QueueError> {
         self.settle(Settle::Return).await
+    }
+
+    /// Too new for this build: to the parked queue.
+    pub async fn park(self, reason: impl Into<String> + Send) -> Result<(), QueueError> {
+        self.settle(Settle::Park(reason.into())).await
     }
 
     /// Nobody can use it: to the dead queue.

@@ -17,7 +17,7 @@ use super::held::{HeldTable, Holding};
 use super::patience::leave;
 use super::{Context, Disposition, Failure, FailureKind, Handler, Opened, WorkerSettings};
 use crate::failpoint;
-use crate::ledger::{Claim, Lease, Ledger, LedgerError, WorkKey};
+use crate::ledger::{Ask, Claim, Lease, Ledger, LedgerError, WorkKey};
 use crate::queue::{Delivery, Queue, QueueError, QueueName};
 use crate::retry::Policy;
 use crate::shutdown::Shutdown;
@@ -27,7 +27,7 @@ const ATTEMPTS_MAX: u32 = 5;
 /// Between the attempts of one job.
 const ATTEMPT: Policy = Policy { first: Duration::from_secs(2), max: Duration::from_secs(300), tries: Some(ATTEMPTS_MAX) };
 /// How long a message waits whose work another holds.
-const HELD_DELAY: Duration = Duration::from_secs(10);
+const HELD_DELAY: Duration = Duration::from_secs(2);
 /// How long a message waits while the ledger lets little run at once, to find out what kills.
 const CROWDED_DELAY: Duration = Duration::from_secs(1);
 /// How long a message of a paused campaign waits, and how often a worker looks whether the campaign goes on.
@@ -38,7 +38,6 @@ pub(super) struct Bench<H: Handler> {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) from: QueueName,
-    looks_first: bool,
     pub(super) shutdown: Shutdown,
     context: Context,
     pub(super) gate: Gate,
@@ -76,8 +75,7 @@ impl<H: Handler> Bench<H> {
             queue,
             ledger,
             from: settings.from,
-            looks_first: settings.looks_first,
-            context: Context { shutdown: shutdown.clone(), worker: settings.worker },
+            context: Context { shutdown: shutdown.clone(), worker: settings.worker, is_second_hand: false },
             shutdown,
             gate: Gate::new(),
             evidence: Evidence::default(),
@@ -99,24 +97,26 @@ impl<H: Handler> Bench<H> {
                 count(&self.counters.foreign);
                 self.ack(delivery).await;
             }
+            Opened::TooNew(reason) => self.park(delivery, reason).await,
             Opened::Unreadable(reason) => self.bury(delivery, reason).await,
         }
     }
 
     async fn consider(&self, key: WorkKey, step: Step, message: H::Message, delivery: Delivery) {
-        if delivery.redelivered || self.looks_first {
-            match self.is_effected(&message).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    count(&self.counters.spared);
-                    return self.ack(delivery).await;
-                }
-                Err(failure) if failure.is_worth_waiting() => return leave(&key, delivery, &failure),
-                Err(failure) => return self.bury(delivery, failure.message).await,
-            }
+        let mut ask = Ask { step, is_quarantine: self.from.is_quarantine(), has_looked: false };
+        let mut delivery = delivery;
+        if delivery.redelivered {
+            let Some(same) = self.unless_effected(&key, &message, delivery).await else { return };
+            (delivery, ask.has_looked) = (same, true);
         }
         failpoint::hit("claim.before");
-        let claim = match self.claim(&key, step).await {
+        let mut claim = self.claim(&key, ask).await;
+        if matches!(claim, Ok(Claim::Unsure)) {
+            let Some(same) = self.unless_effected(&key, &message, delivery).await else { return };
+            (delivery, ask.has_looked) = (same, true);
+            claim = self.claim(&key, ask).await;
+        }
+        let claim = match claim {
             Ok(claim) => claim,
             Err(error @ LedgerError::Damaged { .. }) => {
                 // No claim has the epoch 0: such a lease writes nothing to the ledger, and names the work to the handler.
@@ -135,7 +135,8 @@ impl<H: Handler> Bench<H> {
                 self.gate.pause(PAUSED_DELAY);
                 self.postpone(delivery, PAUSED_DELAY).await;
             }
-            Claim::Held => self.postpone(delivery, HELD_DELAY).await,
+            // Whoever was asked to look and has looked is not told to look again; should it happen, it happens slowly.
+            Claim::Held | Claim::Unsure => self.postpone(delivery, HELD_DELAY).await,
             // Intake rests too: else the whole queue would pass by, one postponed copy each.
             Claim::Crowded => {
                 self.gate.pause(CROWDED_DELAY);
@@ -161,14 +162,29 @@ impl<H: Handler> Bench<H> {
             Claim::Taken(lease) => {
                 failpoint::hit("claim.after");
                 let holding = self.held.hold(lease, delivery, &self.counters);
-                self.run(holding, message).await;
+                self.run(holding, message, ask.has_looked).await;
             }
         }
     }
 
-    async fn run(&self, holding: Holding, message: H::Message) {
+    /// The delivery, unless the archive has what its message asks for: then it is acknowledged.
+    async fn unless_effected(&self, key: &WorkKey, message: &H::Message, delivery: Delivery) -> Option<Delivery> {
+        match self.is_effected(message).await {
+            Ok(false) => return Some(delivery),
+            Ok(true) => {
+                count(&self.counters.spared);
+                self.ack(delivery).await;
+            }
+            Err(failure) if failure.is_worth_waiting() => leave(key, delivery, &failure),
+            Err(failure) => self.bury(delivery, failure.message).await,
+        }
+        None
+    }
+
+    async fn run(&self, holding: Holding, message: H::Message, is_second_hand: bool) {
         let before = self.evidence.successes();
-        let handled = self.guarded(self.handler.handle(message.clone(), &holding.lease, &self.context)).await;
+        let context = Context { is_second_hand, ..self.context.clone() };
+        let handled = self.guarded(self.handler.handle(message.clone(), &holding.lease, &context)).await;
         failpoint::hit("handle.after");
         let key = &holding.lease.key;
         let failure = match handled {

@@ -20,6 +20,7 @@ pub struct Counters {
     pub(super) lost: AtomicU64,
     pub(super) foreign: AtomicU64,
     pub(super) dead: AtomicU64,
+    pub(super) parked: AtomicU64,
     pub(super) abandoned: AtomicU64,
 }
 
@@ -56,6 +57,8 @@ pub struct WorkerReport {
     pub foreign: u64,
     /// Messages sent to the dead queue.
     pub dead: u64,
+    /// Messages of a later version, set aside.
+    pub parked: u64,
     /// Handlers cut off at the end of the drain; what they had in flight is wasted.
     pub abandoned: u64,
 }
@@ -80,6 +83,7 @@ impl Counters {
             lost: read(&self.lost),
             foreign: read(&self.foreign),
             dead: read(&self.dead),
+            parked: read(&self.parked),
             abandoned: read(&self.abandoned),
         }
     }

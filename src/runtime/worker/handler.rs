@@ -26,6 +26,8 @@ pub enum Opened<M> {
     },
     /// A message of another campaign's uid: acknowledged and counted.
     Foreign(Uid),
+    /// Of a version that this build does not read, with what it says: it waits for a worker that does.
+    TooNew(String),
     /// Nobody can read it: to the dead queue with the reason.
     Unreadable(String),
 }
@@ -91,7 +93,7 @@ impl From<ArchiveError> for Failure {
         match error {
             ArchiveError::Refused { .. } => Self::permanent("archive_refused", error.to_string()),
             // An archive that cannot be used at all may be mended too: no job is failed by it.
-            ArchiveError::Unavailable { .. } | ArchiveError::Unusable { .. } => Self::outage("archive_outage", error.to_string()),
+            ArchiveError::Unavailable { .. } | ArchiveError::Unusable { .. } | ArchiveError::File { .. } => Self::outage("archive_outage", error.to_string()),
         }
     }
 }
@@ -100,7 +102,7 @@ impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Oversized { .. } => Self::permanent("message_oversized", error.to_string()),
-            QueueError::Unreachable { .. } | QueueError::Closed { .. } => Self::outage("queue_outage", error.to_string()),
+            QueueError::Unreachable { .. } | QueueError::Closed { .. } | QueueError::Unusable { .. } => Self::outage("queue_outage", error.to_string()),
         }
     }
 }
@@ -122,6 +124,8 @@ pub struct Context {
     pub shutdown: Shutdown,
     /// The worker's id, for provenance.
     pub worker: String,
+    /// The message was delivered before, or the ledger may have forgotten: what the archive keeps of unfinished work is to be looked for.
+    pub is_second_hand: bool,
 }
 
 /// What a job means.
@@ -133,8 +137,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Reads a message.
     fn open(&self, body: &[u8]) -> Opened<Self::Message>;
 
-    /// Whether the archive already has the effect, or a later one; asked before a redelivered message's work is started, and for every
-    /// message while the ledger is younger than the campaign. `true` means that what follows was published too.
+    /// Whether the archive already has the effect, or a later one; asked before a redelivered message's work is started, and where the
+    /// ledger may have forgotten. `true` means that what follows was published too.
     async fn is_effected(&self, message: &Self::Message) -> Result<bool, Failure>;
 
     /// Does the work. Everything durable happens in here, in the order of effects.

@@ -44,8 +44,6 @@ pub struct WorkerSettings {
     pub concurrency: usize,
     /// The worker's id, for provenance.
     pub worker: String,
-    /// The ledger is younger than the campaign: look into the archive before every claim, not only for redelivered messages.
-    pub looks_first: bool,
 }
 
 /// A worker, ready to run.
@@ -138,7 +136,7 @@ impl<H: Handler> Worker<H> {
         retry(Policy::DEPENDENCY, std::future::pending(), || async {
             self.bench.queue.subscribe(&self.bench.from, self.concurrency).await.map_err(|error| match error {
                 QueueError::Unreachable { .. } => Tried::again(error),
-                QueueError::Closed { .. } | QueueError::Oversized { .. } => Tried::Stop(error),
+                QueueError::Closed { .. } | QueueError::Oversized { .. } | QueueError::Unusable { .. } => Tried::Stop(error),
             })
         })
         .await

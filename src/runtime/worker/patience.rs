@@ -10,13 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures::FutureExt;
-use model::Step;
-
 use super::bench::Bench;
 use super::counters::count;
 use super::{Failure, FailureKind, Handler, Opened};
 use crate::failpoint;
-use crate::ledger::{Claim, LedgerError, WorkKey};
+use crate::ledger::{Ask, Claim, LedgerError, WorkKey};
 use crate::queue::{Delivery, QueueError, QueueName};
 use crate::retry::{Policy, Tried, retry};
 
@@ -34,6 +32,12 @@ impl<H: Handler> Bench<H> {
         self.settled(delivery.reject(reason).await);
     }
 
+    pub(super) async fn park(&self, delivery: Delivery, reason: String) {
+        tracing::warn!(queue = %self.from, reason, "a message waits for a worker of a later version");
+        count(&self.counters.parked);
+        self.settled(delivery.park(reason).await);
+    }
+
     pub(super) async fn ack(&self, delivery: Delivery) {
         self.settled(delivery.ack().await);
         failpoint::hit("ack.after");
@@ -46,15 +50,8 @@ impl<H: Handler> Bench<H> {
         }
     }
 
-    pub(super) async fn claim(&self, key: &WorkKey, step: Step) -> Result<Claim, LedgerError> {
-        retry(Policy::DEPENDENCY, self.shutdown.requested(), || async {
-            let claimed = match self.from.is_quarantine() {
-                true => self.ledger.claim_suspect(key, step).await,
-                false => self.ledger.claim(key, step).await,
-            };
-            claimed.map_err(ledger_tried)
-        })
-        .await
+    pub(super) async fn claim(&self, key: &WorkKey, ask: Ask) -> Result<Claim, LedgerError> {
+        retry(Policy::DEPENDENCY, self.shutdown.requested(), || async { self.ledger.claim(key, ask).await.map_err(ledger_tried) }).await
     }
 
     pub(super) async fn is_effected(&self, message: &H::Message) -> Result<bool, Failure> {
@@ -80,7 +77,7 @@ impl<H: Handler> Bench<H> {
             };
             published.map_err(|error| match error {
                 QueueError::Unreachable { .. } => Tried::again(error),
-                QueueError::Closed { .. } | QueueError::Oversized { .. } => Tried::Stop(error),
+                QueueError::Closed { .. } | QueueError::Oversized { .. } | QueueError::Unusable { .. } => Tried::Stop(error),
             })
         })
         .await

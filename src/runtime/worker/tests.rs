@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::ledger::embedded::EmbeddedLedger;
-use crate::ledger::{Claim, Lease, WorkKey};
+use crate::ledger::{Ask, Claim, Lease, WorkKey};
 use crate::queue::memory::MemoryQueue;
 
 mod claims;
@@ -141,14 +141,14 @@ impl House {
         Self { folder, queue: MemoryQueue::new(100), ledger, handler: Arc::new(handler), shutdown: Shutdown::new(DRAIN) }
     }
 
-    fn worker_of(&self, from: QueueName, looks_first: bool) -> Worker<Scripted> {
-        let settings = WorkerSettings { from, concurrency: 4, worker: "w".into(), looks_first };
+    fn worker_of(&self, from: QueueName) -> Worker<Scripted> {
+        let settings = WorkerSettings { from, concurrency: 4, worker: "w".into() };
         let (queue, ledger) = (Arc::new(self.queue.clone()), Arc::clone(&self.ledger));
         Worker::new(Arc::clone(&self.handler), queue, ledger, settings, self.shutdown.clone())
     }
 
     fn start(&self) -> (Arc<Counters>, JoinHandle<Result<WorkerReport, QueueError>>) {
-        let worker = self.worker_of(jobs(), false);
+        let worker = self.worker_of(jobs());
         (worker.counters(), tokio::spawn(worker.run()))
     }
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{ControlState, Step};
-use runtime::ledger::LedgerCounts;
 use runtime::ledger::embedded::EmbeddedLedger;
-use runtime::{Claim, Ledger, LedgerError};
+use runtime::{Ask, Claim, Ledger, LedgerError};
 
-use super::{entry, job, step, take};
+use super::{counts, entry, job, step, take};
 
 /// Set for a child process: the folder of the ledger it writes until it is killed.
 const CHILD: &str = "SLUICE_TEST_LEDGER";
@@ -81,7 +80,7 @@ async fn every_acknowledged_entry_survives_kill_9() {
             let whole: Vec<_> = (0..u32::try_from(journal.len()).expect("few")).map(entry).collect();
             assert!(journal == whole, "the journal of writer {writer} has a gap or a stranger after {life_ms} ms");
             // Claimed as the quarantine does, so that lives too short to append anything do not end the test.
-            let (Claim::Taken(lease) | Claim::Poison(lease)) = reopened.claim_suspect(&key, step(0, 0)).await.expect("reachable") else {
+            let (Claim::Taken(lease) | Claim::Poison(lease)) = reopened.claim(&key, Ask { step: step(0, 0), is_quarantine: true, has_looked: false }).await.expect("reachable") else {
                 panic!("nobody lives who could hold it");
             };
             assert!(lease.epoch > epochs[writer as usize], "epochs grow across kills");
@@ -102,7 +101,7 @@ async fn a_second_process_is_told_who_holds_the_ledger() {
     let LedgerError::Locked { holder, .. } = &error else { panic!("locked, not {error}") };
     assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
     first.close().await;
-    let later = first.counts().await;
+    let later = first.standing().await;
     assert!(matches!(later, Err(LedgerError::Unreachable { .. })), "a closed ledger answers nothing: {later:?}");
     open(folder.path()).await.close().await;
 }
@@ -115,20 +114,20 @@ async fn what_was_decided_survives_a_restart() {
     ledger.append(&yielded, vec![entry(0), entry(1)]).await.expect("held");
     ledger.finish(&done).await.expect("held");
     ledger.release(&yielded).await.expect("held");
-    assert_eq!(ledger.note_terminal("g", 0, 0).await.expect("reachable"), 1);
+    assert_eq!(ledger.note_terminal("g", 0, &[0]).await.expect("reachable"), 1);
     ledger.set_control(ControlState::Paused).await.expect("reachable");
     ledger.close().await;
 
     let ledger = open(folder.path()).await;
-    assert_eq!(ledger.counts().await.expect("open"), LedgerCounts { running: 0, yielded: 1 });
-    assert_eq!(ledger.claim(&job("yielded"), step(1, 4)).await.expect("open"), Claim::Paused);
+    assert_eq!(counts(&ledger).await, (0, 1));
+    assert_eq!(ledger.claim(&job("yielded"), step(1, 4).into()).await.expect("open"), Claim::Paused);
     ledger.set_control(ControlState::Running).await.expect("open");
-    assert_eq!(ledger.claim(&job("done"), step(0, 0)).await.expect("open"), Claim::Done);
-    assert_eq!(ledger.claim(&job("yielded"), step(1, 3)).await.expect("open"), Claim::Stale);
+    assert_eq!(ledger.claim(&job("done"), step(0, 0).into()).await.expect("open"), Claim::Done);
+    assert_eq!(ledger.claim(&job("yielded"), step(1, 3).into()).await.expect("open"), Claim::Stale);
     let again = take(&ledger, &job("yielded"), step(1, 4)).await;
     assert!(again.epoch > yielded.epoch);
     assert_eq!(ledger.journal(&job("yielded")).await.expect("open"), [entry(0), entry(1)]);
-    assert_eq!(ledger.note_terminal("g", 0, 1).await.expect("open"), 2);
+    assert_eq!(ledger.note_terminal("g", 0, &[1]).await.expect("open"), 2);
 }
 
 #[tokio::test]
@@ -139,7 +138,7 @@ async fn three_deaths_without_progress_make_a_suspect_and_progress_clears_it() {
         let ledger = open(folder.path()).await;
         let progress = take(&ledger, &job("progress"), start).await;
         ledger.append(&progress, vec![entry(death)]).await.expect("held");
-        match ledger.claim(&job("stuck"), start).await.expect("open") {
+        match ledger.claim(&job("stuck"), start.into()).await.expect("open") {
             Claim::Taken(lease) if death < 3 => assert_eq!(lease.step, start),
             Claim::Suspect if death >= 3 => {}
             other => panic!("death {death}: {other:?}"),
@@ -156,7 +155,7 @@ async fn die_with(folder: &Path, jobs: u32) -> usize {
     let ledger = open(folder).await;
     let mut taken = 0;
     for number in 0..jobs {
-        match ledger.claim(&job(&number.to_string()), Step::default()).await.expect("open") {
+        match ledger.claim(&job(&number.to_string()), Step::default().into()).await.expect("open") {
             Claim::Taken(_) => taken += 1,
             Claim::Crowded | Claim::Suspect => {}
             other => panic!("job {number}: {other:?}"),
@@ -178,7 +177,7 @@ async fn a_run_killed_before_its_first_completion_accuses_none_of_its_jobs() {
     for number in 0..64 {
         let key = job(&number.to_string());
         let lease = take(&ledger, &key, Step::default()).await;
-        let next = ledger.claim(&job("next"), Step::default()).await.expect("open");
+        let next = ledger.claim(&job("next"), Step::default().into()).await.expect("open");
         if number == 0 {
             assert_eq!(next, Claim::Crowded, "one at a time at first");
         }
@@ -193,7 +192,7 @@ async fn what_kills_at_once_is_found_among_sixty_four_and_only_it_is_suspected()
         assert_eq!(die_with(folder.path(), 64).await, at_once);
     }
     let ledger = open(folder.path()).await;
-    assert_eq!(ledger.claim(&job("0"), Step::default()).await.expect("open"), Claim::Suspect);
+    assert_eq!(ledger.claim(&job("0"), Step::default().into()).await.expect("open"), Claim::Suspect);
     for number in 1..64 {
         let lease = take(&ledger, &job(&number.to_string()), Step::default()).await;
         ledger.finish(&lease).await.expect("held");

@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use model::{ControlState, Step, wire};
+use model::{ControlState, Step, Usage, wire};
 
 use super::claims::{Answer, Claimant, Remembered, Standing, after_death, decide, has_grown, room_after};
 use super::lock::Lock;
 use super::store::{Space, Store};
-use crate::ledger::{Claim, Lease, LedgerCounts, LedgerError, WorkKey};
+use crate::ledger::{Ask, Claim, Lease, LedgerError, LedgerStanding, WorkKey};
 
 const CONTROL: &[u8] = b"control";
+const USAGE: &[u8] = b"usage";
 
 /// One request: does its part of the batch, and leaves what is to be told when the batch is committed or has failed with a reason.
 pub(super) type Request = Box<dyn FnOnce(&mut Book) -> Tell + Send>;
@@ -31,6 +32,7 @@ pub(super) struct Book {
     undo: Vec<(WorkKey, Option<Held>)>,
     waiting: u64,
     control: ControlState,
+    usage: Usage,
     _lock: Lock,
 }
 
@@ -57,6 +59,7 @@ impl Book {
             undo: Vec::new(),
             waiting: 0,
             control: ControlState::Running,
+            usage: Usage::default(),
             _lock: lock,
         };
         book.take_over(store)?;
@@ -88,10 +91,10 @@ impl Book {
         }
     }
 
-    pub(super) fn claim(&mut self, key: &WorkKey, step: Step, is_quarantine: bool) -> Result<Claim, LedgerError> {
+    pub(super) fn claim(&mut self, key: &WorkKey, ask: Ask) -> Result<Claim, LedgerError> {
         let known = self.remembered(key)?;
         let holds_it = self.held.contains_key(key);
-        let claimant = Claimant { step, is_quarantine, holds_it, is_crowded: self.is_crowded() };
+        let claimant = Claimant { step: ask.step, is_quarantine: ask.is_quarantine, holds_it, is_crowded: self.is_crowded() };
         let journal = match &known {
             None => 0,
             Some(_) => self.journal_len(key)?,
@@ -115,11 +118,11 @@ impl Book {
         self.remember(key, &taken)?;
         self.waiting -= u64::from(was_waiting);
         self.set_held(key, Some(Held { epoch: taken.epoch, journal: Some(journal), has_grown: false }));
-        let lease = Lease { key: key.clone(), epoch: taken.epoch, step };
+        let lease = Lease { key: key.clone(), epoch: taken.epoch, step: ask.step };
         Ok(if is_poison { Claim::Poison(lease) } else { Claim::Taken(lease) })
     }
 
-    pub(super) fn append(&mut self, lease: &Lease, entries: Vec<Vec<u8>>) -> Result<(), LedgerError> {
+    pub(super) fn append(&mut self, lease: &Lease, entries: Vec<Vec<u8>>, cost: Usage) -> Result<(), LedgerError> {
         let held = self.fenced(lease)?;
         let from = match held.journal {
             Some(length) => length,
@@ -133,6 +136,11 @@ impl Book {
         }
         if next > from && !held.has_grown {
             self.make_room();
+        }
+        if cost != Usage::default() {
+            let mut usage = self.usage;
+            usage += cost;
+            self.set_usage(usage)?;
         }
         self.set_held(&lease.key, Some(Held { journal: Some(next), has_grown: held.has_grown || next > from, ..held }));
         Ok(())
@@ -175,20 +183,25 @@ impl Book {
         self.drop_journal(&lease.key, held.and_then(|held| held.journal))
     }
 
-    pub(super) fn note_terminal(&mut self, grade: &str, shard: u64, rank: u64) -> Result<u64, LedgerError> {
+    pub(super) fn note_terminal(&mut self, grade: &str, shard: u64, ranks: &[u64]) -> Result<u64, LedgerError> {
         let shard_key = [grade.as_bytes(), b"\0", &shard.to_be_bytes()].concat();
-        let rank_key = [&shard_key[..], &rank.to_be_bytes()].concat();
         let store = self.store()?;
-        let known = match store.get(Space::Terminals, &shard_key)? {
+        let before = match store.get(Space::Terminals, &shard_key)? {
             Some(bytes) => read::<u64>("the terminal ranks of a shard", &bytes)?,
             None => 0,
         };
-        if store.get(Space::Terminals, &rank_key)?.is_some() {
-            return Ok(known);
+        let mut known = before;
+        for rank in ranks {
+            let rank_key = [&shard_key[..], &rank.to_be_bytes()].concat();
+            if store.get(Space::Terminals, &rank_key)?.is_none() {
+                store.put(Space::Terminals, rank_key, Vec::new());
+                known += 1;
+            }
         }
-        store.put(Space::Terminals, rank_key, Vec::new());
-        store.put(Space::Terminals, shard_key, written("the terminal ranks of a shard", &(known + 1))?);
-        Ok(known + 1)
+        if known > before {
+            store.put(Space::Terminals, shard_key, written("the terminal ranks of a shard", &known)?);
+        }
+        Ok(known)
     }
 
     pub(super) fn set_control(&mut self, state: ControlState) -> Result<(), LedgerError> {
@@ -213,8 +226,37 @@ impl Book {
         self.remember(key, &Remembered { standing, suspicions: 0, ..known })
     }
 
-    pub(super) fn counts(&self) -> LedgerCounts {
-        LedgerCounts { running: self.held.len() as u64, yielded: self.waiting }
+    pub(super) fn mark_done(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
+        let known = self.remembered(key)?.unwrap_or_default();
+        self.waiting -= u64::from(known.standing == Standing::Waiting);
+        self.remember(key, &Remembered { standing: Standing::Done, ..known })
+    }
+
+    /// What was spent, where more is known than this ledger saw itself.
+    pub(super) fn spent_at_least(&mut self, usage: Usage) -> Result<(), LedgerError> {
+        let known = self.usage;
+        self.set_usage(Usage {
+            prompt_tokens: known.prompt_tokens.max(usage.prompt_tokens),
+            completion_tokens: known.completion_tokens.max(usage.completion_tokens),
+            calls: known.calls.max(usage.calls),
+        })
+    }
+
+    pub(super) fn standing(&self) -> LedgerStanding {
+        LedgerStanding {
+            control: Some(self.control),
+            is_whole: true,
+            running: self.held.len() as u64,
+            yielded: self.waiting,
+            usage: self.usage,
+        }
+    }
+
+    fn set_usage(&mut self, usage: Usage) -> Result<(), LedgerError> {
+        let bytes = written("what was spent", &usage)?;
+        self.store()?.put(Space::Meta, USAGE.to_vec(), bytes);
+        self.usage = usage;
+        Ok(())
     }
 
     /// Asked twice, as after an answer that was lost, it does nothing the second time: fenced is only who was followed by a later claim.
@@ -319,6 +361,10 @@ impl Book {
         self.control = match store.get(Space::Meta, CONTROL)? {
             Some(bytes) => read("the control state", &bytes)?,
             None => ControlState::Running,
+        };
+        self.usage = match store.get(Space::Meta, USAGE)? {
+            Some(bytes) => read("what was spent", &bytes)?,
+            None => Usage::default(),
         };
         let mut waiting = 0;
         store.scan(Space::Work, &[], |_, bytes| {

@@ -33,18 +33,6 @@ async fn a_redelivered_message_whose_effect_is_in_the_archive_does_not_run_again
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_young_ledger_every_message_is_looked_up_first() {
-    let house = House::new(&[]).await;
-    house.handler.effects.lock().expect("no panic inside").insert("a".into());
-    house.publish(&Errand::new("a")).await;
-    let running = tokio::spawn(house.worker_of(jobs(), true).run());
-    house.settle(&jobs()).await;
-    house.shutdown.request();
-    assert_eq!(running.await.expect("no panic").expect("open").spared, 1);
-    assert_eq!(house.handled(), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_second_delivery_of_running_work_is_adopted_and_the_work_runs_once() {
     let house = House::new(&[("a", &[Act::Wait])]).await;
     house.publish(&Errand::new("a")).await;

@@ -30,7 +30,7 @@ async fn what_does_not_yield_is_cut_off_at_the_deadline_and_can_be_taken_up_agai
     assert_eq!((report.abandoned, start.elapsed().as_secs()), (1, DRAIN.as_secs()));
     let depth = house.queue.depth(&jobs()).await.expect("in memory");
     assert_eq!((depth.ready, depth.unacked), (1, 0));
-    assert!(matches!(house.ledger.claim(&Errand::new("a").key(), Step::default()).await, Ok(Claim::Taken(_))));
+    assert!(matches!(house.ledger.claim(&Errand::new("a").key(), Step::default().into()).await, Ok(Claim::Taken(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,7 @@ async fn a_job_that_kills_ends_in_quarantine_as_poison() {
     let mut house = House::new(&[]).await;
     let (poison, key) = (Errand::new("poison"), Errand::new("poison").key());
     for _death in 0..3 {
-        assert!(matches!(house.ledger.claim(&key, Step::default()).await, Ok(Claim::Taken(_))));
+        assert!(matches!(house.ledger.claim(&key, Step::default().into()).await, Ok(Claim::Taken(_))));
         house.ledger.close().await;
         house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
     }
@@ -46,11 +46,11 @@ async fn a_job_that_kills_ends_in_quarantine_as_poison() {
     assert_eq!((report.suspected, report.done, house.handled()), (1, 1, 1));
 
     let quarantine = jobs().quarantine();
-    assert!(matches!(house.ledger.claim_suspect(&key, Step::default()).await, Ok(Claim::Taken(_))), "one last chance");
+    assert!(matches!(house.ledger.claim(&key, Ask { step: Step::default(), is_quarantine: true, has_looked: false }).await, Ok(Claim::Taken(_))), "one last chance");
     house.ledger.close().await;
     house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
     house.shutdown = Shutdown::new(DRAIN);
-    let running = tokio::spawn(house.worker_of(quarantine.clone(), false).run());
+    let running = tokio::spawn(house.worker_of(quarantine.clone()).run());
     house.settle(&quarantine).await;
     house.shutdown.request();
     assert_eq!(running.await.expect("no panic").expect("open").failed, 1);
@@ -74,7 +74,7 @@ async fn work_the_ledger_cannot_read_any_more_ends_on_record_and_nothing_is_held
     assert_eq!((report.failed, report.dead, report.running), (2, 2, 0));
     let depth = house.queue.depth(&jobs()).await.expect("in memory");
     assert_eq!((depth.ready, depth.unacked, depth.delayed), (0, 0, 0), "the queue can become idle");
-    assert_eq!(house.ledger.counts().await.expect("open").running, 0, "a second message would not find it under way");
+    assert_eq!(house.ledger.standing().await.expect("open").running, 0, "a second message would not find it under way");
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,13 +82,13 @@ async fn a_suspect_that_is_innocent_finishes_in_quarantine() {
     let mut house = House::new(&[("suspect", &[Act::Yield])]).await;
     let key = Errand::new("suspect").key();
     for _death in 0..3 {
-        assert!(matches!(house.ledger.claim(&key, Step::default()).await, Ok(Claim::Taken(_))));
+        assert!(matches!(house.ledger.claim(&key, Step::default().into()).await, Ok(Claim::Taken(_))));
         house.ledger.close().await;
         house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
     }
     house.work_off(&[Errand::new("suspect")]).await;
     house.shutdown = Shutdown::new(DRAIN);
-    let running = tokio::spawn(house.worker_of(jobs().quarantine(), false).run());
+    let running = tokio::spawn(house.worker_of(jobs().quarantine()).run());
     house.settle(&jobs().quarantine()).await;
     house.shutdown.request();
     let report = running.await.expect("no panic").expect("open");

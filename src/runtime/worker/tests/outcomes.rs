@@ -47,7 +47,7 @@ async fn one_that_fails_while_others_succeed_is_tried_again_a_bounded_number_of_
     assert!(report.outages <= 5, "it holds the others up a little at most: {report:?}");
     assert_eq!(house.given_up(), [("often".to_owned(), "scripted")]);
     assert!(start.elapsed() >= Duration::from_secs(1) && start.elapsed() < Duration::from_secs(600), "{:?}", start.elapsed());
-    assert_eq!(house.ledger.claim(&Errand::new("often").key(), Step::default()).await.expect("open"), Claim::Done);
+    assert_eq!(house.ledger.claim(&Errand::new("often").key(), Step::default().into()).await.expect("open"), Claim::Done);
 }
 
 #[tokio::test(start_paused = true)]
