@@ -20,13 +20,13 @@ const CONCURRENCY: usize = 6;
 
 /// The heuristic teacher, counting what it is asked.
 #[derive(Default)]
-struct Counting {
+pub(crate) struct Counting {
     asked: Mutex<HashMap<Digest, u32>>,
 }
 
 impl Counting {
     /// Requests, and distinct ones among them.
-    fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         let asked = self.asked.lock().expect("no panic held it");
         (asked.values().map(|n| *n as usize).sum(), asked.len())
     }
@@ -43,15 +43,16 @@ impl Teacher for Counting {
 }
 
 /// A counting teacher behind real HTTP, in a thread of its own; stops with the test.
-struct Server {
-    teacher: Arc<Counting>,
-    address: String,
+pub(crate) struct Server {
+    pub(crate) teacher: Arc<Counting>,
+    /// `http://host:port/v1`
+    pub(crate) address: String,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Server {
-    fn start(latency: Duration) -> Self {
+    pub(crate) fn start(latency: Duration) -> Self {
         let teacher = Arc::new(Counting::default());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
@@ -173,7 +174,7 @@ fn needs_interruption(gap: &str) -> bool {
 }
 
 /// All failpoints of the house, as its sources name them.
-fn failpoints() -> BTreeSet<String> {
+pub(crate) fn failpoints() -> BTreeSet<String> {
     fn walk(folder: &Path, into: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).expect("a readable folder") {
             let path = entry.expect("an entry").path();

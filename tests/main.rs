@@ -3,11 +3,17 @@
 //! One target, so that there is one link. The program under test is a process of its own wherever it is killed.
 
 mod contract;
+mod deployment;
 mod faults;
 mod hostile;
 mod house;
 mod http;
+mod journal_copy;
 mod outcomes;
 mod pipeline;
+mod rabbitmq;
+mod s3;
 mod sample;
 mod schemas;
+
+use tests::services;

@@ -225,5 +225,5 @@ pub(crate) fn campaign() -> Campaign {
 
 pub(crate) fn control() -> Control {
     let changed = [("teacher.concurrency".to_owned(), json!(128))].into();
-    Control { state: model::ControlState::Paused, revisions: vec![model::Revision { changed }] }
+    Control { state: model::ControlState::Paused, revisions: vec![model::Revision { changed }], submitted: false }
 }

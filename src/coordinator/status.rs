@@ -1,12 +1,25 @@
 //! How far a campaign is, counted from the archive by listing: true whatever happened to brokers and ledgers.
+//!
+//! Shards that are complete are listed once and remembered for a while, so that watching a campaign costs what is still open.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dataset::DatasetError;
 use dataset::frozen;
 use dataset::part::{self, Listing};
 use model::layout::CampaignKeys;
-use model::{Campaign, ControlState, Counts, Digest};
+use model::{Campaign, ControlState, Counts, Digest, Ended};
 use runtime::Archive;
 use serde::Serialize;
+use tokio::time::Instant;
+
+/// How long a complete shard is believed to be as it was: a retry may change it.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// Records of failures that are read for their kinds, at most.
+const FAILURES_READ_MAX: usize = 64;
+/// Failures that are shown with their message.
+const FAILURES_SHOWN_MAX: usize = 5;
 
 /// A campaign's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,51 +42,128 @@ pub struct Progress {
     pub graded: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Jobs that were not terminal when the campaign was cancelled.
+    pub cancelled: u64,
+    /// Failures by kind; of shards whose rows are not written yet, as far as some were read.
+    pub failed_by: BTreeMap<String, u64>,
+    /// Some failures, with what they say.
+    pub failures: Vec<Failure>,
     /// Number of the newest seal; absent when there is none.
     pub sealed: Option<u32>,
-    /// Where these numbers come from.
-    pub source: &'static str,
 }
 
-/// Counts `campaign` under `grade`.
+/// One failure on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Its job.
+    pub job: String,
+    /// Its kind.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// Counts a campaign again and again.
+#[derive(Debug, Default)]
+pub struct Census {
+    complete: BTreeMap<u64, (Instant, Counts, BTreeMap<String, u64>)>,
+}
+
+/// Counts `campaign` under `grade`, once.
 ///
 /// # Errors
 /// When the archive fails.
 pub async fn progress(archive: &dyn Archive, campaign: &Campaign, grade: &Digest) -> Result<Progress, DatasetError> {
-    let keys = CampaignKeys::new(&campaign.name);
-    let mut progress = Progress {
-        campaign: campaign.name.clone(),
-        state: frozen::control(archive, &campaign.name).await?.state,
-        planned: campaign.plan.jobs(),
-        outstanding: 0,
-        synthesized: 0,
-        accepted: 0,
-        rejected: 0,
-        graded: 0,
-        failed: 0,
-        sealed: None,
-        source: "archive",
-    };
-    let mut written = Counts::default();
-    for shard in 0..campaign.plan.shards() {
-        let listing = Listing::of(archive, &keys, grade, shard).await?;
-        let (members, _) = campaign.plan.members(shard);
-        let outstanding = (members.end - members.start).saturating_sub(listing.terminal());
-        progress.outstanding += outstanding;
-        progress.failed += listing.ended.len() as u64;
-        match part::read_index(archive, &keys, grade, shard).await? {
-            Some((index, _)) if listing.agrees_with(&index) => written += index.counts,
-            _ => progress.graded += listing.verdicts.len() as u64,
+    Census::default().count(archive, campaign, grade).await
+}
+
+impl Census {
+    /// Counts `campaign` under `grade`; always the same two.
+    ///
+    /// # Errors
+    /// When the archive fails.
+    pub async fn count(&mut self, archive: &dyn Archive, campaign: &Campaign, grade: &Digest) -> Result<Progress, DatasetError> {
+        let keys = CampaignKeys::new(&campaign.name);
+        let mut progress = Progress {
+            campaign: campaign.name.clone(),
+            state: frozen::control(archive, &campaign.name).await?.state,
+            planned: campaign.plan.jobs(),
+            outstanding: 0,
+            synthesized: 0,
+            accepted: 0,
+            rejected: 0,
+            graded: 0,
+            failed: 0,
+            cancelled: 0,
+            failed_by: BTreeMap::new(),
+            failures: Vec::new(),
+            sealed: None,
+        };
+        self.complete.retain(|_, (at, ..)| at.elapsed() < REMEMBERED);
+        let mut failures_read = 0;
+        for shard in 0..campaign.plan.shards() {
+            if let Some((_, counts, failed_by)) = self.complete.get(&shard) {
+                progress.add(*counts, failed_by);
+                continue;
+            }
+            let listing = Listing::of(archive, &keys, grade, shard).await?;
+            let (members, _) = campaign.plan.members(shard);
+            let outstanding = (members.end - members.start).saturating_sub(listing.terminal());
+            progress.outstanding += outstanding;
+            let index = if listing.terminal() == 0 { None } else { part::read_index(archive, &keys, grade, shard).await? };
+            match index {
+                Some((index, _)) if listing.agrees_with(&index) => {
+                    progress.add(index.counts, &index.sums.failed_by);
+                    if outstanding == 0 {
+                        self.complete.insert(shard, (Instant::now(), index.counts, index.sums.failed_by));
+                    }
+                }
+                _ => {
+                    progress.graded += listing.verdicts.len() as u64;
+                    progress.failed += listing.ended.len() as u64;
+                    for job in listing.ended.iter().take(FAILURES_READ_MAX.saturating_sub(failures_read)) {
+                        failures_read += 1;
+                        progress.read_failure(archive, &[keys.grade_ended(grade, shard, job), keys.ended(shard, job)]).await?;
+                    }
+                }
+            }
+            if outstanding > 0 {
+                let trajectories = archive.list(&keys.trajectories(shard)).await?;
+                let waiting = trajectories.iter().filter_map(|object| model::layout::job_of_key(&object.key));
+                progress.synthesized +=
+                    waiting.filter(|job| !listing.verdicts.contains(job) && !listing.ended.contains(job)).count() as u64;
+            }
         }
-        if outstanding > 0 {
-            let trajectories = archive.list(&keys.trajectories(shard)).await?;
-            let waiting = trajectories.iter().filter_map(|object| model::layout::job_of_key(&object.key));
-            progress.synthesized += waiting.filter(|job| !listing.verdicts.contains(job) && !listing.ended.contains(job)).count() as u64;
+        if progress.state == ControlState::Cancelled {
+            progress.cancelled = std::mem::take(&mut progress.outstanding);
+        }
+        if let Some(bytes) = archive.get(&keys.dataset()).await? {
+            progress.sealed = serde_json::from_slice::<model::Manifest>(&bytes).ok().map(|manifest| manifest.number);
+        }
+        Ok(progress)
+    }
+}
+
+impl Progress {
+    fn add(&mut self, counts: Counts, failed_by: &BTreeMap<String, u64>) {
+        self.accepted += counts.accepted;
+        self.rejected += counts.rejected;
+        self.failed += counts.failed;
+        for (kind, count) in failed_by {
+            *self.failed_by.entry(kind.clone()).or_default() += count;
         }
     }
-    (progress.accepted, progress.rejected) = (written.accepted, written.rejected);
-    if let Some(bytes) = archive.get(&keys.dataset()).await? {
-        progress.sealed = serde_json::from_slice::<model::Manifest>(&bytes).ok().map(|manifest| manifest.number);
+
+    async fn read_failure(&mut self, archive: &dyn Archive, keys: &[String]) -> Result<(), DatasetError> {
+        for key in keys {
+            let Some(bytes) = archive.get(key).await? else { continue };
+            let Ok(ended) = serde_json::from_slice::<Ended>(&bytes) else { continue };
+            *self.failed_by.entry(ended.kind.clone()).or_default() += 1;
+            if self.failures.len() < FAILURES_SHOWN_MAX {
+                self.failures.push(Failure { job: ended.job_id.to_string(), kind: ended.kind, message: ended.message });
+            }
+            return Ok(());
+        }
+        Ok(())
     }
-    Ok(progress)
 }

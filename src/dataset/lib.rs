@@ -3,6 +3,7 @@
 //! All of it works from the archive alone. Nothing here talks to a queue, a ledger or a teacher, so any of it can be run by anybody at any
 //! time, twice, without harm.
 
+pub mod corpora;
 pub mod error;
 pub mod export;
 pub mod frozen;

@@ -18,6 +18,8 @@ use crate::part::{self, Listing};
 use crate::rows::RowFileReader;
 use crate::{DatasetError, frozen};
 
+mod sweep;
+
 /// How to seal.
 #[derive(Debug, Clone, Default)]
 pub struct SealOptions {
@@ -78,7 +80,9 @@ pub async fn seal(
         sums,
         shards,
     };
-    publish(archive, &keys, manifest).await
+    let manifest = publish(archive, &keys, manifest).await?;
+    sweep::sweep(archive.as_ref(), campaign, &manifest.shards).await;
+    Ok(manifest)
 }
 
 async fn count_outstanding(archive: &dyn Archive, campaign: &Campaign, grade: &Digest) -> Result<u64, DatasetError> {

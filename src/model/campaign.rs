@@ -120,6 +120,9 @@ pub struct Control {
     /// All changes of operational keys, oldest first.
     #[serde(default)]
     pub revisions: Vec<Revision>,
+    /// Whether it was handed to a cluster: its workers look for such campaigns when their ledger was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub submitted: bool,
 }
 
 #[cfg(test)]

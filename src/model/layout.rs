@@ -5,6 +5,16 @@ use crate::{Digest, JobId};
 /// Identifies the archive.
 pub const ARCHIVE: &str = "archive.json";
 
+/// Folder of all pushed builds of a corpus: one folder each, named by the build's digest.
+pub fn corpus(corpus_id: &Digest) -> String {
+    format!("corpora/{corpus_id}/")
+}
+
+/// Folder of one pushed build of a corpus, with the files of the snapshot as they are named there.
+pub fn corpus_build(corpus_id: &Digest, build: &Digest) -> String {
+    format!("{}{build}/", corpus(corpus_id))
+}
+
 /// Keys of one campaign.
 #[derive(Debug, Clone)]
 pub struct CampaignKeys {
@@ -45,6 +55,21 @@ impl CampaignKeys {
     /// A prompt's text.
     pub fn prompt(&self, digest: &Digest) -> String {
         format!("{}/prompts/{digest}.txt", self.root)
+    }
+
+    /// Folder of the copies of journals, a folder a shard in it.
+    pub fn journals(&self) -> String {
+        format!("{}/journals/", self.root)
+    }
+
+    /// Folder of a shard's copies of journals, a folder a job in it.
+    pub fn shard_journals(&self, shard: u64) -> String {
+        format!("{}{shard}/", self.journals())
+    }
+
+    /// Folder of the segments of a job's journal.
+    pub fn journal_folder(&self, shard: u64, job: &JobId) -> String {
+        format!("{}{job}/", self.shard_journals(shard))
     }
 
     /// Folder of a shard's trajectories.
@@ -127,6 +152,17 @@ impl CampaignKeys {
         let verdict = if accepted { "accepted" } else { "rejected" };
         format!("shards/{verdict}/part-{shard:05}-{}.jsonl.zst", digest.short())
     }
+}
+
+/// The segment of a journal in `folder` (which ends in `/`) that a holder of `epoch` began when `from` entries had been copied before.
+pub fn journal_segment(folder: &str, epoch: u64, from: u64) -> String {
+    format!("{folder}{epoch}-{from}.mp.zst")
+}
+
+/// Epoch and first entry of the journal segment that has this key, if it is one.
+pub fn segment_of_key(key: &str) -> Option<(u64, u64)> {
+    let (epoch, from) = key.rsplit('/').next()?.strip_suffix(".mp.zst")?.split_once('-')?;
+    Some((epoch.parse().ok()?, from.parse().ok()?))
 }
 
 /// The job whose object has this key, by the file's name.

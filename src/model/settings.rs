@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::{Digest, Usage};
+
 mod resolve;
 mod rules;
 
@@ -31,6 +33,39 @@ pub struct Settings {
     pub filter: FilterSettings,
     /// Who judges.
     pub judge: JudgeSettings,
+    /// What the whole campaign may cost.
+    #[serde(default, skip_serializing_if = "BudgetSettings::is_unlimited")]
+    pub budget: BudgetSettings,
+}
+
+/// What a whole campaign may cost. Reached, no more jobs are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BudgetSettings {
+    /// Most tokens that models write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_tokens: Option<u64>,
+    /// Most tokens that models read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u64>,
+    /// Most completions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+}
+
+impl BudgetSettings {
+    /// Whether there is none.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether `spent` reaches it.
+    pub fn is_reached(&self, spent: &Usage) -> bool {
+        let reached = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
+        reached(self.completion_tokens, spent.completion_tokens)
+            || reached(self.prompt_tokens, spent.prompt_tokens)
+            || reached(self.calls, spent.calls)
+    }
 }
 
 /// What is run.
@@ -52,19 +87,35 @@ pub struct CampaignSettings {
     /// Only the first so many seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Its share of the workers beside other campaigns.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u32,
     /// Our name of a seed's field → its name in the seeds file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
 }
 
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_one(weight: &u32) -> bool {
+    *weight == 1
+}
+
 /// What is searched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CorpusSettings {
-    /// Snapshot directory.
+    /// Snapshot directory; empty where the corpus is named by its id.
+    #[serde(default)]
     pub path: String,
     /// Files to build it from when it does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
+    /// Id of a corpus in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Digest>,
 }
 
 /// How research is organised.
@@ -194,7 +245,7 @@ pub enum JudgeKind {
         http: HttpSettings,
         /// Its name.
         model: String,
-        /// Path of a rubric; absent: the built-in one.
+        /// Path of a rubric, or `prompt:` and the digest of one that is kept with the campaign; absent: the built-in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rubric: Option<String>,
         /// Longest judgement, in tokens.

@@ -30,6 +30,9 @@ pub struct CampaignFile {
     /// Who judges.
     #[serde(default)]
     pub judge: JudgeTable,
+    /// What the whole campaign may cost.
+    #[serde(default)]
+    pub budget: BudgetTable,
 }
 
 /// `[campaign]`
@@ -55,6 +58,9 @@ pub struct CampaignTable {
     /// Only the first so many seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Its share of the workers beside other campaigns, default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// Our name of a seed's field → its name in the seeds file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
@@ -65,10 +71,14 @@ pub struct CampaignTable {
 #[serde(deny_unknown_fields)]
 pub struct CorpusTable {
     /// A snapshot directory.
-    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Files to build it from when it does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
+    /// Instead of a path: the id of a corpus that was pushed into the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// `[recipe]`
@@ -145,6 +155,18 @@ pub struct JudgeTable {
     pub max_completion_tokens: Option<u32>,
     /// Longest single judgement, in seconds, default 120.
     pub timeout_s: Option<u64>,
+}
+
+/// `[budget]`: reached, the campaign takes no more jobs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetTable {
+    /// Most tokens that models write, default unlimited.
+    pub completion_tokens: Option<u64>,
+    /// Most tokens that models read, default unlimited.
+    pub prompt_tokens: Option<u64>,
+    /// Most completions, default unlimited.
+    pub calls: Option<u64>,
 }
 
 /// One thing wrong with a campaign file.

@@ -4,12 +4,14 @@
 //! a [`Handler`] does. What is deliberately absent: locks that correctness would rest on, and any clock in a decision that outlives a process.
 
 pub mod archive;
+pub mod connections;
 mod disk;
 pub mod failpoint;
 pub mod ledger;
 pub mod queue;
 pub mod retry;
 pub mod shutdown;
+pub mod telemetry;
 pub mod worker;
 
 pub use archive::directory::random_id;
@@ -17,4 +19,4 @@ pub use archive::{Archive, ArchiveError};
 pub use ledger::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, WorkKey};
 pub use queue::{Aside, Delivery, Depth, Queue, QueueError, QueueName, Subscription};
 pub use shutdown::Shutdown;
-pub use worker::{Context, Disposition, Failure, FailureKind, Handler, Opened, Worker, WorkerReport, WorkerSettings};
+pub use worker::{Context, Disposition, Failure, FailureKind, Handler, Holds, Opened, Slots, Worker, WorkerReport, WorkerSettings};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::cluster::Stage;
+
 /// A factory for deep-research training data: seed questions in, sealed and verifiable trajectories out.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, propagate_version = true)]
@@ -27,8 +29,26 @@ pub(crate) enum Verb {
     ///
     /// Run the same command again to continue a campaign that was interrupted or killed.
     Run(RunArgs),
-    /// Show how far a campaign is, counted from its archive.
-    Status(CampaignArgs),
+    /// Plan a campaign and hand it to a cluster's workers; pushes its corpus into the archive when it is missing there.
+    ///
+    /// Submit the same file again to add samples, to change endpoints and the like, or after an interruption.
+    Submit(SubmitArgs),
+    /// Work on campaigns that were submitted, until asked to stop.
+    Worker(WorkerArgs),
+    /// Show how far a campaign is.
+    ///
+    /// Counted from its archive; where SLUICE_AMQP_URL and SLUICE_REDIS_URL name a cluster, also what its queues and workers hold.
+    Status(StatusArgs),
+    /// Run a paused campaign on, or publish again what is outstanding after the loss of broker or ledger.
+    Resume(CampaignArgs),
+    /// Stop a campaign for now: its jobs hand themselves on at their next turn, and wait.
+    Pause(CampaignArgs),
+    /// End a campaign: what is not terminal counts as cancelled when it is sealed.
+    Cancel(CampaignArgs),
+    /// Publish failed jobs again; after a seal, too.
+    Retry(RetryArgs),
+    /// Look after a cluster: metrics, runnable jobs for autoscaling, messages set aside, ledgers that were lost.
+    Serve(ServeArgs),
     /// Prove that every planned job is accounted for, and write the data set's manifest.
     Seal(SealArgs),
     /// Check a data set digest by digest, and replay every observation against the corpus.
@@ -124,6 +144,31 @@ pub(crate) enum CorpusVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Put a snapshot into an archive, where workers fetch it from; what is there already is left alone.
+    Push {
+        /// The snapshot directory.
+        corpus: PathBuf,
+        /// The archive; default: the variable SLUICE_ARCHIVE.
+        #[arg(long)]
+        archive: Option<String>,
+        /// Print what was done as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a snapshot from an archive and check every byte of it.
+    Pull {
+        /// The corpus id, as `corpus stats` prints it.
+        id: model::Digest,
+        /// The folder that gets the snapshot, in a folder named by the corpus id.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        into: PathBuf,
+        /// The archive; default: the variable SLUICE_ARCHIVE.
+        #[arg(long)]
+        archive: Option<String>,
+        /// Print where it is as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Arguments of `run`.
@@ -143,6 +188,82 @@ pub(crate) struct RunArgs {
     /// The data set means the best accepted sample of each seed only.
     #[arg(long)]
     pub(crate) best_of_seed: bool,
+}
+
+/// Arguments of `submit`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SubmitArgs {
+    /// The campaign file.
+    pub(crate) campaign: PathBuf,
+    /// Print what was published as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `worker`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WorkerArgs {
+    /// What it does.
+    #[arg(value_enum)]
+    pub(crate) stage: Stage,
+    /// Serve what is suspected of killing workers, one at a time.
+    #[arg(long)]
+    pub(crate) quarantine: bool,
+    /// Jobs in flight, over all campaigns.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) concurrency: usize,
+    /// Only this campaign; may be given several times. Default: all.
+    #[arg(long = "campaign", value_name = "NAME")]
+    pub(crate) campaigns: Vec<String>,
+    /// The archive; default: the variable SLUICE_ARCHIVE.
+    #[arg(long)]
+    pub(crate) archive: Option<String>,
+    /// The machine's folder of corpora, shared by its workers. Default: the user's cache folder.
+    #[arg(long, env = "SLUICE_CORPORA", value_name = "DIR")]
+    pub(crate) corpora: Option<PathBuf>,
+    /// Time for completions in flight when asked to stop, in seconds.
+    #[arg(long, default_value_t = 120)]
+    pub(crate) drain_s: u64,
+    /// Longest time on one job before it hands itself on, in seconds; well below the broker's acknowledgement timeout.
+    #[arg(long, default_value_t = 1200)]
+    pub(crate) slice_s: u64,
+    /// Address for /metrics, /healthz and /readyz; port 0 chooses one. Default: none.
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// The worker's id. Default: the host's name and the process's number.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Address for /metrics, /healthz, /readyz and /api; port 0 chooses one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// The archive; default: the variable SLUICE_ARCHIVE.
+    #[arg(long)]
+    pub(crate) archive: Option<String>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) campaign: CampaignArgs,
+    /// Redraw every few seconds until interrupted.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// Arguments of `retry`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) campaign: CampaignArgs,
+    /// Only failures of this kind, as `status` names them; may be given several times. Default: all.
+    #[arg(long = "kind", value_name = "KIND")]
+    pub(crate) kinds: Vec<String>,
 }
 
 /// Names a campaign.

@@ -4,6 +4,7 @@
 //! codes mean something: see `exit.rs`.
 
 mod args;
+mod cluster;
 mod exit;
 mod local;
 mod logging;

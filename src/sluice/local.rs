@@ -16,16 +16,16 @@ use model::{Campaign, ControlState, Manifest, Settings, Uid};
 use runtime::ledger::embedded::EmbeddedLedger;
 use runtime::queue::memory::MemoryQueue;
 use runtime::worker::Counters;
-use runtime::{Archive, Handler, Ledger, Queue, QueueError, QueueName, Shutdown, Worker, WorkerReport, WorkerSettings};
+use runtime::{Archive, Handler, Ledger, Queue, QueueError, QueueName, Shutdown, Slots, Worker, WorkerReport, WorkerSettings};
 use synthesis::SynthesisHandler;
 use teacher::Teacher;
 use tokio::task::JoinSet;
 
+use crate::cluster::corpora::{CORPORA_VARIABLE, Corpora};
 use crate::exit::VerbError;
 use crate::place::archive_place;
 use crate::progress::{RunBar, RunNumbers};
 use crate::verbs::corpus as corpus_verbs;
-use crate::verbs::status::rubric;
 
 /// Time for completions in flight after the first Ctrl-C; with the loop's last words it stays within two seconds.
 const DRAIN: Duration = Duration::from_millis(1200);
@@ -63,16 +63,16 @@ struct Factory {
 }
 
 /// Runs the campaign to its end, or until asked to stop.
-pub(crate) async fn run(settings: Settings, options: Options) -> Result<LocalEnd, VerbError> {
+pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<LocalEnd, VerbError> {
     let teacher = teacher::connect(&settings.teacher).map_err(VerbError::usage)?;
     let judge = connect_judge(&settings)?;
-    let grade = Arc::new(Grade::new(&settings, rubric(&settings)?));
     let place = archive_place(settings.campaign.archive.as_deref())?;
     let archive = runtime::archive::connect(&place).await?;
     let ledger = Arc::new(EmbeddedLedger::open(ledger_folder(&place, &settings.campaign.name)).await?);
-    let corpus = open_or_build(&settings.corpus).await?;
+    let corpus = open_or_build(&settings.corpus, &archive).await?;
+    crate::place::keep_rubric(&mut settings, archive.as_ref()).await?;
     let campaign = Arc::new(plan(archive.as_ref(), &settings, &corpus).await?);
-    let control = dataset::frozen::control(archive.as_ref(), &settings.campaign.name).await?;
+    let crate::place::Loaded { control, grade, .. } = crate::place::Loaded::of(&archive, &settings.campaign.name).await?;
     if control.state != ControlState::Running {
         let message = format!("run campaign {}: its control.json says that it is {:?}", settings.campaign.name, control.state);
         return Err(VerbError::Usage(message));
@@ -99,7 +99,11 @@ fn ledger_folder(place: &str, name: &str) -> PathBuf {
     Path::new(place).join("campaigns").join(name).join(".ledger")
 }
 
-async fn open_or_build(settings: &CorpusSettings) -> Result<Corpus, VerbError> {
+/// The corpus that the settings name: from the archive by its id, or the snapshot at its path, built if there is none.
+pub(crate) async fn open_or_build(settings: &CorpusSettings, archive: &Arc<dyn Archive>) -> Result<Corpus, VerbError> {
+    if let Some(id) = &settings.id {
+        return Corpora::new(std::env::var_os(CORPORA_VARIABLE).map(PathBuf::from)).get(archive, id).await;
+    }
     let path = PathBuf::from(&settings.path);
     if !path.exists() {
         if settings.sources.is_empty() {
@@ -118,7 +122,7 @@ async fn open_or_build(settings: &CorpusSettings) -> Result<Corpus, VerbError> {
     corpus_verbs::open(path).await
 }
 
-async fn plan(archive: &dyn Archive, settings: &Settings, corpus: &Corpus) -> Result<Campaign, VerbError> {
+pub(crate) async fn plan(archive: &dyn Archive, settings: &Settings, corpus: &Corpus) -> Result<Campaign, VerbError> {
     let RecipeSettings::Browse(browse) = &settings.recipe;
     let prompts = synthesis::prompts::browse_prompts(browse, settings.teacher.dialect);
     let uid = Uid(runtime::random_id()?);
@@ -193,7 +197,7 @@ impl Factory {
         from: QueueName,
         concurrency: usize,
     ) -> Arc<Counters> {
-        let settings = WorkerSettings { from, concurrency, worker: format!("local-{}", std::process::id()) };
+        let settings = WorkerSettings { from, slots: Slots::fixed(concurrency), worker: format!("local-{}", std::process::id()) };
         let worker = Worker::new(Arc::clone(handler), self.queue(), self.ledger(), settings, self.shutdown.clone());
         let counters = worker.counters();
         workers.spawn(worker.run());

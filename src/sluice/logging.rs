@@ -1,4 +1,4 @@
-//! Log lines on standard error, filtered by `RUST_LOG` or `-v`. Never prompts, model text or keys.
+//! Log lines on standard error, filtered by `SLUICE_LOG`, `RUST_LOG` or `-v`. Never prompts, model text or keys.
 
 use std::io::IsTerminal;
 
@@ -7,12 +7,13 @@ use tracing_subscriber::EnvFilter;
 /// Sets up logging; `verbose` is how often `-v` was given.
 pub(crate) fn set_up(verbose: u8) {
     let default = match verbose {
-        0 => "warn",
-        1 => "info,tantivy=warn,fjall=warn,lsm_tree=warn",
+        0 => "warn,lapin=error",
+        1 => "info,lapin=error,tantivy=warn,fjall=warn,lsm_tree=warn",
         2 => "debug,tantivy=info,fjall=info,lsm_tree=info,hyper=info,reqwest=info",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let named = EnvFilter::try_from_env("SLUICE_LOG").or_else(|_| EnvFilter::try_from_default_env());
+    let filter = named.unwrap_or_else(|_| EnvFilter::new(default));
     let built = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

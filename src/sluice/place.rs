@@ -2,17 +2,76 @@
 
 use std::sync::Arc;
 
-use model::{Campaign, Manifest, Settings};
+use filter::Grade;
+use model::settings::JudgeKind;
+use model::{Campaign, Control, Digest, Manifest, Prompt, Settings};
 use runtime::Archive;
 
 use crate::exit::VerbError;
 
+/// A campaign as the archive has it, ready to be worked on.
+pub(crate) struct Loaded {
+    /// With all revisions applied to its settings.
+    pub(crate) campaign: Arc<Campaign>,
+    pub(crate) control: Control,
+    pub(crate) grade: Arc<Grade>,
+}
+
+impl Loaded {
+    /// The campaign `name` of `archive`.
+    pub(crate) async fn of(archive: &Arc<dyn Archive>, name: &str) -> Result<Self, VerbError> {
+        let campaign = dataset::frozen::campaign(archive.as_ref(), name).await?;
+        let campaign = campaign
+            .ok_or_else(|| VerbError::Usage(format!("find campaign {name}: the archive {} has none of that name", archive.place())))?;
+        let control = dataset::frozen::control(archive.as_ref(), name).await?;
+        let settings = campaign
+            .effective_settings(&control)
+            .map_err(|error| VerbError::unreachable(format!("read the settings of campaign {name}: {error}")))?;
+        let rubric = rubric(&settings, archive.as_ref(), name).await?;
+        let grade = Arc::new(Grade::new(&settings, rubric));
+        Ok(Self { campaign: Arc::new(Campaign { settings, ..campaign }), control, grade })
+    }
+}
+
+/// How a rubric is named that is kept with the campaign, before its digest.
+const KEPT_RUBRIC: &str = "prompt:";
+
+/// The judge's own rubric, where the settings name one: from the campaign's prompts, or from a file.
+async fn rubric(settings: &Settings, archive: &dyn Archive, campaign: &str) -> Result<Option<String>, VerbError> {
+    let JudgeKind::Http { rubric: Some(named), .. } = &settings.judge.kind else { return Ok(None) };
+    let Some(digest) = named.strip_prefix(KEPT_RUBRIC) else {
+        return std::fs::read_to_string(named)
+            .map(Some)
+            .map_err(|error| VerbError::Usage(format!("read the rubric {named} (judge.rubric): {error}")));
+    };
+    let digest: Digest = digest.parse().map_err(VerbError::unreachable)?;
+    let key = model::layout::CampaignKeys::new(campaign).prompt(&digest);
+    let bytes = archive.get(&key).await?;
+    let text = bytes.filter(|bytes| Digest::of(bytes) == digest).and_then(|bytes| String::from_utf8(bytes).ok());
+    let lost =
+        || VerbError::Unreachable(format!("read the rubric {key}: it is missing or damaged; run `sluice submit` or `sluice run` again"));
+    text.map(Some).ok_or_else(lost)
+}
+
+/// Keeps the judge's rubric with the campaign, and names it so: whoever grades later may be on another machine.
+pub(crate) async fn keep_rubric(settings: &mut Settings, archive: &dyn Archive) -> Result<(), VerbError> {
+    let campaign = settings.campaign.name.clone();
+    let Some(text) = rubric(settings, archive, &campaign).await? else { return Ok(()) };
+    let prompt = Prompt { name: "judge.rubric".to_owned(), text };
+    coordinator::keep_prompts(archive, &campaign, std::slice::from_ref(&prompt)).await?;
+    if let JudgeKind::Http { rubric, .. } = &mut settings.judge.kind {
+        *rubric = Some(format!("{KEPT_RUBRIC}{}", prompt.digest()));
+    }
+    Ok(())
+}
+
 /// A campaign in an archive.
 pub(crate) struct Place {
     pub(crate) archive: Arc<dyn Archive>,
-    pub(crate) campaign: Campaign,
-    /// With all revisions applied.
-    pub(crate) settings: Settings,
+    /// With all revisions applied to its settings.
+    pub(crate) campaign: Arc<Campaign>,
+    pub(crate) control: Control,
+    pub(crate) grade: Arc<Grade>,
     /// Key of the manifest that was named, below the archive's root.
     manifest_key: String,
 }
@@ -34,16 +93,10 @@ impl Place {
     pub(crate) async fn open(named: &str, archive: Option<&str>) -> Result<Self, VerbError> {
         let (archive, name, manifest) = split(named, archive)?;
         let archive = open_existing(&archive).await?;
-        let campaign = dataset::frozen::campaign(archive.as_ref(), &name).await?;
-        let campaign = campaign
-            .ok_or_else(|| VerbError::Usage(format!("find campaign {name}: the archive {} has none of that name", archive.place())))?;
-        let control = dataset::frozen::control(archive.as_ref(), &name).await?;
-        let settings = campaign
-            .effective_settings(&control)
-            .map_err(|error| VerbError::unreachable(format!("read the settings of campaign {name}: {error}")))?;
+        let Loaded { campaign, control, grade } = Loaded::of(&archive, &name).await?;
         let folder = model::layout::CampaignKeys::new(&name);
         let manifest_key = manifest.map_or_else(|| folder.dataset(), |manifest| format!("{}/{manifest}", folder.root()));
-        Ok(Self { archive, campaign, settings, manifest_key })
+        Ok(Self { archive, campaign, control, grade, manifest_key })
     }
 
     /// The manifest that was named, or the newest.
@@ -53,7 +106,7 @@ impl Place {
 }
 
 /// An archive that must exist: a mistyped place is an error here, not a new archive.
-async fn open_existing(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
+pub(crate) async fn open_existing(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
     if !place.contains("://") && !std::path::Path::new(place).join(model::layout::ARCHIVE).is_file() {
         return Err(VerbError::Usage(format!("open the archive {place}: there is none (no {} in it)", model::layout::ARCHIVE)));
     }

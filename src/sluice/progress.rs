@@ -80,6 +80,27 @@ impl BuildBar {
     }
 }
 
+/// Progress of something that counts bytes.
+pub(crate) struct BytesBar {
+    bar: Bar,
+    what: &'static str,
+}
+
+impl BytesBar {
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self { bar: Bar::new(1, "{spinner} {msg:32} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}"), what }
+    }
+
+    pub(crate) fn show(&self, done: u64, total: u64) {
+        self.bar.bar.set_length(total.max(1));
+        self.bar.show(done, || self.what.to_owned());
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish();
+    }
+}
+
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Reading => "reading",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use coordinator::Progress;
+use coordinator::live::Status;
 use corpus::BuildReport;
 use dataset::verify::VerifyReport;
 use model::{Manifest, Selection};
@@ -14,6 +14,9 @@ use crate::progress::duration;
 
 /// Unusable lines that are shown after a build; all of them are in a file.
 const REJECTED_SHOWN_MAX: usize = 10;
+
+/// Workers that are listed one by one.
+const WORKERS_SHOWN_MAX: usize = 20;
 
 fn table() -> Table {
     let mut table = Table::new();
@@ -101,19 +104,68 @@ fn per(sum: u64, count: u64) -> String {
 }
 
 /// How far a campaign is.
-pub(crate) fn progress(progress: &Progress) -> String {
+pub(crate) fn status(status: &Status) -> String {
     let mut table = table();
-    row(&mut table, "campaign", &progress.campaign);
-    row(&mut table, "state", format!("{:?}", progress.state).to_lowercase());
-    row(&mut table, "planned", progress.planned);
-    row(&mut table, "outstanding", progress.outstanding);
-    row(&mut table, "synthesized, no verdict yet", progress.synthesized);
-    row(&mut table, "graded, rows not written yet", progress.graded);
-    row(&mut table, "accepted", progress.accepted);
-    row(&mut table, "rejected", progress.rejected);
-    row(&mut table, "failed", progress.failed);
-    row(&mut table, "sealed", progress.sealed.map_or_else(|| "not yet".to_owned(), |number| format!("seal {number}")));
-    format!("{}\ncounted from the archive", lines(&table))
+    row(&mut table, "campaign", &status.campaign);
+    row(&mut table, "state", format!("{:?}", status.state).to_lowercase());
+    row(&mut table, "planned", status.planned);
+    row(&mut table, "outstanding", share(status.outstanding, status.planned));
+    if let (Some(running), Some(yielded)) = (status.running, status.yielded) {
+        row(&mut table, "running", format!("{running} (and {yielded} handed on)"));
+    }
+    row(&mut table, "synthesized, no verdict yet", status.synthesized);
+    row(&mut table, "graded, rows not written yet", status.graded);
+    row(&mut table, "accepted", status.accepted);
+    row(&mut table, "rejected", status.rejected);
+    row(&mut table, "failed", if status.failed == 0 { "0".into() } else { format!("{} by: {}", status.failed, listed(&status.failed_by)) });
+    if status.cancelled > 0 {
+        row(&mut table, "cancelled", status.cancelled);
+    }
+    row(&mut table, "sealed", status.sealed.map_or_else(|| "not yet".to_owned(), |number| format!("seal {number}")));
+    for (kind, queue) in status.queues.iter().flatten() {
+        if !matches!(*kind, "quarantine" | "parked" | "dead") || queue.ready + queue.unacked > 0 {
+            row(&mut table, &format!("queue {kind}"), format!("{} ready, {} unacknowledged", queue.ready, queue.unacked));
+        }
+    }
+    if let Some(rates) = status.rates {
+        let eta = status.eta_seconds.map_or_else(|| "–".to_owned(), |seconds| duration(Duration::from_secs(seconds)));
+        row(&mut table, "verdicts", format!("{} a minute, ETA {eta}", rates.per_minute));
+    }
+    if let Some(usage) = status.usage {
+        let wasted = if usage.wasted > 0 { format!(", {} wasted", usage.wasted) } else { String::new() };
+        row(
+            &mut table,
+            "spent",
+            format!("{} tokens in, {} out, {} calls{wasted}", usage.prompt_tokens, usage.completion_tokens, usage.calls),
+        );
+    }
+    for (name, limit) in [
+        ("completion tokens", status.budget.completion_tokens),
+        ("prompt tokens", status.budget.prompt_tokens),
+        ("calls", status.budget.calls),
+    ] {
+        if let Some(limit) = limit {
+            row(&mut table, "budget", format!("{limit} {name}"));
+        }
+    }
+    let mut text = lines(&table);
+    for worker in status.workers.iter().take(WORKERS_SHOWN_MAX) {
+        let here = worker.campaigns.iter().find(|serving| serving.campaign == status.campaign);
+        let (running, slots) = here.map_or((0, 0), |serving| (serving.running, serving.slots));
+        text.push_str(&format!("\n  {} ({}): {running} of {slots} slots busy", worker.id, worker.role));
+    }
+    if status.workers.len() > WORKERS_SHOWN_MAX {
+        text.push_str(&format!("\n  … and {} workers more", status.workers.len() - WORKERS_SHOWN_MAX));
+    }
+    for failure in &status.failures {
+        let message: String = failure.message.chars().take(160).collect();
+        text.push_str(&format!("\n  failed {} ({}): {message}", failure.job, failure.kind));
+    }
+    let from = match status.source {
+        "ledger" => "jobs counted from the archive; the rest as ledger, broker and workers say",
+        _ => "counted from the archive",
+    };
+    format!("{text}\n{from}")
 }
 
 /// What a build came to.

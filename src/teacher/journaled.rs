@@ -2,18 +2,34 @@
 //!
 //! A completion is appended, and durable, before it is handed on. On resume the recorded facts answer first; a fact recorded under the same
 //! key for another request is a loud error, because it means that a prompt, a tool or the corpus changed under a running job. Provider errors that
-//! change the path (a context overflow) are facts too; those that do not are not recorded.
+//! change the path (a context overflow) are facts too; those that do not are not recorded. The ledger decides; the archive's copy is for when
+//! the ledger forgot or does not answer.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{Completion, Decision, Digest, Fact, JournalEntry, JournalKey};
-use runtime::{Lease, Ledger, LedgerError};
+use model::{Completion, Decision, Digest, Fact, JournalEntry, JournalKey, Step};
+use runtime::retry::{Policy, Tried, retry};
+use runtime::{ArchiveError, Failure, Lease, Ledger, LedgerError};
 
 use crate::conversation::Conversation;
 use crate::{Request, Teacher, TeacherError, TeacherErrorKind};
+
+mod copy;
+#[cfg(test)]
+mod tests;
+
+use copy::Copier;
+pub use copy::{Copied, JournalCopy};
+
+/// How long a fact is held while the ledger does not answer, before it is put into the archive's copy: longer than a restart of it takes.
+const HOLD: Duration = Duration::from_secs(10);
+/// Between the tries of an append; what ends them is [`HOLD`].
+const APPEND: Policy = Policy { first: Duration::from_millis(100), max: Duration::from_secs(2), tries: None };
 
 /// The facts of one job, for the holder of its lease.
 pub struct Journal {
@@ -21,6 +37,29 @@ pub struct Journal {
     lease: Lease,
     recorded: HashMap<JournalKey, (Digest, Fact)>,
     replayed: AtomicU32,
+    copier: Option<Copier>,
+    is_ahead: AtomicBool,
+    hold: Duration,
+}
+
+/// Why a journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The ledger failed, or somebody took the job over.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The copy could not be read, and without it what was paid for would be asked for again.
+    #[error(transparent)]
+    Copy(#[from] ArchiveError),
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Ledger(error) => error.into(),
+            OpenError::Copy(error) => error.into(),
+        }
+    }
 }
 
 /// Why a fact could not be had.
@@ -65,7 +104,9 @@ impl From<JournalError> for TeacherError {
             JournalError::Teacher(error) => return error,
             JournalError::Ledger(LedgerError::Fenced { .. }) => TeacherErrorKind::Journal(JournalFault::Fenced),
             JournalError::Ledger(LedgerError::Damaged { .. }) => TeacherErrorKind::Journal(JournalFault::Damaged),
-            JournalError::Ledger(LedgerError::Unreachable { .. } | LedgerError::Locked { .. }) => TeacherErrorKind::Outage,
+            JournalError::Ledger(LedgerError::Unreachable { .. } | LedgerError::Locked { .. } | LedgerError::Unusable { .. }) => {
+                TeacherErrorKind::Outage
+            }
             JournalError::Mismatch { .. } => TeacherErrorKind::Journal(JournalFault::Mismatch),
         };
         Self { kind, message: error.to_string(), retry_after: None }
@@ -73,18 +114,37 @@ impl From<JournalError> for TeacherError {
 }
 
 impl Journal {
-    /// The journal of the job that `lease` holds.
+    /// The journal of the job that `lease` holds. What its `copy` has and the ledger lacks is appended to the ledger, so that both agree.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn open(ledger: Arc<dyn Ledger>, lease: Lease) -> Result<Self, LedgerError> {
-        let entries = ledger.journal(&lease.key).await?;
+    /// When the ledger, or a copy that may hold more, cannot be read, or somebody took the job over.
+    pub async fn open(ledger: Arc<dyn Ledger>, lease: Lease, copy: Option<JournalCopy>) -> Result<Self, OpenError> {
+        let mut entries = ledger.journal(&lease.key).await?;
+        let mut copied = Copied::default();
+        if let Some(copy) = &copy {
+            // Whoever left a copy behind mostly left one of these signs too; see `JournalCopy::is_expected` for the rest.
+            let was_begun = !entries.is_empty() || lease.step != Step::default();
+            if copy.is_expected || was_begun {
+                copied = copy.read().await?;
+            }
+            let lacking = copied.lacking(&entries);
+            if !lacking.is_empty() {
+                ledger.append(&lease, lacking.clone()).await?;
+                entries.extend(lacking);
+            }
+        }
         let mut recorded = HashMap::new();
+        let mut uncopied = Vec::new();
         for entry in entries {
             // An append that seemed to fail may have happened: the first entry of a key is the one that was acted on.
-            recorded.entry(entry.key).or_insert((entry.request, entry.fact));
+            let Entry::Vacant(vacant) = recorded.entry(entry.key) else { continue };
+            if copy.is_some() && !copied.has(&entry) {
+                uncopied.push(entry.clone());
+            }
+            vacant.insert((entry.request, entry.fact));
         }
-        Ok(Self { ledger, lease, recorded, replayed: AtomicU32::new(0) })
+        let copier = copy.map(|copy| Copier::new(copy, lease.epoch, copied, uncopied));
+        Ok(Self { ledger, lease, recorded, replayed: AtomicU32::new(0), copier, is_ahead: AtomicBool::new(false), hold: HOLD })
     }
 
     /// Facts that came out of the journal so far.
@@ -105,8 +165,62 @@ impl Journal {
         }
     }
 
+    /// In the ledger, durably, when it succeeds. Where the ledger does not answer, in the copy; that is an error all the same, because the job
+    /// cannot go on without the ledger ([`Journal::is_ahead_of_ledger`]).
     async fn append(&self, key: JournalKey, request: Digest, fact: Fact) -> Result<(), LedgerError> {
-        self.ledger.append(&self.lease, vec![JournalEntry { key, request, fact }]).await
+        let entry = JournalEntry { key, request, fact };
+        let appended = retry(APPEND, tokio::time::sleep(self.hold), || async {
+            self.ledger.append(&self.lease, vec![entry.clone()]).await.map_err(|error| match error {
+                LedgerError::Unreachable { .. } => Tried::again(error),
+                _ => Tried::Stop(error),
+            })
+        })
+        .await;
+        let Some(copier) = &self.copier else { return appended };
+        match &appended {
+            Ok(()) => {
+                if copier.note(entry) {
+                    copier.write(Copier::ONCE).await;
+                }
+            }
+            // Whoever took the job over asks for himself, and what cannot be written will not be read.
+            Err(LedgerError::Fenced { .. } | LedgerError::Damaged { .. }) => {}
+            Err(LedgerError::Unreachable { .. } | LedgerError::Locked { .. } | LedgerError::Unusable { .. }) => {
+                copier.note(entry);
+                // Whether the put succeeds or only seems to fail: to look in vain costs one listing.
+                self.is_ahead.store(true, Ordering::Relaxed);
+                copier.write(Copier::FIRMLY).await;
+            }
+        }
+        appended
+    }
+
+    /// Whether the copy may hold what the ledger lacks, because it did not answer. Whoever takes the job up next has to be told to look there.
+    pub fn is_ahead_of_ledger(&self) -> bool {
+        self.is_ahead.load(Ordering::Relaxed)
+    }
+
+    /// Copies what is not copied yet, for a job that hands itself on. A failure is a warning: the ledger has it all.
+    pub async fn copy(&self) {
+        if let Some(copier) = &self.copier {
+            copier.write(Copier::FIRMLY).await;
+        }
+    }
+
+    /// Drops the copy, as far as this journal found or wrote it: nobody needs it any more.
+    ///
+    /// # Errors
+    /// When the archive fails. What stays is swept when the campaign is sealed.
+    pub async fn discard_copy(&self) -> Result<(), ArchiveError> {
+        match &self.copier {
+            Some(copier) => copier.discard().await,
+            None => Ok(()),
+        }
+    }
+
+    /// What went wrong with the copy since this was last asked: segments that could not be read, the first one that could not be written.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.copier.as_ref().map(Copier::take_warnings).unwrap_or_default()
     }
 
     /// The completion recorded for this request, else the teacher's, recorded first.
@@ -178,54 +292,5 @@ impl Teacher for JournaledTeacher {
         let conversation = Conversation::new(request.messages.iter().cloned());
         let digest = conversation.request_digest(&request.tools, request.calls, &request.sampling);
         Ok(self.journal.complete(self.teacher.as_ref(), request, digest).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Calls;
-    use crate::heuristic::HeuristicTeacher;
-    use model::{JobId, Message, Role, Sampling, Step, Uid};
-    use runtime::ledger::embedded::EmbeddedLedger;
-    use runtime::{Claim, WorkKey};
-
-    fn request(question: &str) -> Request {
-        Request {
-            job: JobId::of(&Uid("u".into()), "seed", 0),
-            key: JournalKey { thread: JournalKey::JUDGE, turn: 0, call: 0 },
-            messages: Arc::new(vec![Message::text(Role::User, question)]),
-            tools: Arc::default(),
-            calls: Calls::Offered,
-            sampling: Sampling { temperature: 0.0, top_p: 1.0, max_completion_tokens: 100, seed: 1 },
-        }
-    }
-
-    async fn kind(ledger: &Arc<dyn Ledger>, lease: &Lease, question: &str) -> Option<TeacherErrorKind> {
-        let journal = Journal::open(Arc::clone(ledger), lease.clone()).await.expect("a journal");
-        let teacher = JournaledTeacher::new(Arc::new(HeuristicTeacher), journal);
-        teacher.complete(&request(question)).await.err().map(|error| error.kind)
-    }
-
-    #[tokio::test]
-    async fn a_journals_trouble_is_told_apart_from_an_outage() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let embedded = Arc::new(EmbeddedLedger::open(folder.path()).await.expect("a ledger"));
-        let ledger: Arc<dyn Ledger> = Arc::clone(&embedded) as Arc<dyn Ledger>;
-        let key = WorkKey::Filter("grade".into(), request("q").job);
-        let Claim::Taken(lease) = ledger.claim(&key, Step::default().into()).await.expect("an answer") else { panic!("nobody else claims") };
-        let earlier = Lease { epoch: lease.epoch - 1, ..lease.clone() };
-        assert_eq!(kind(&ledger, &earlier, "q").await, Some(TeacherErrorKind::Journal(JournalFault::Fenced)));
-        assert_eq!(kind(&ledger, &lease, "q").await, None);
-        assert_eq!(kind(&ledger, &lease, "another").await, Some(TeacherErrorKind::Journal(JournalFault::Mismatch)));
-
-        let journal = Journal::open(Arc::clone(&ledger), lease).await.expect("a journal");
-        embedded.close().await;
-        let mut unrecorded = request("q");
-        unrecorded.key.call = 1;
-        let error = JournaledTeacher::new(Arc::new(HeuristicTeacher), journal).complete(&unrecorded).await.expect_err("it is closed");
-        assert_eq!(error.kind, TeacherErrorKind::Outage);
-        let damaged = LedgerError::Damaged { what: "w".into(), reason: "r".into() };
-        assert_eq!(TeacherError::from(JournalError::from(damaged)).kind, TeacherErrorKind::Journal(JournalFault::Damaged));
     }
 }

@@ -1,5 +1,6 @@
 //! The archive port: objects by key, put whole or not at all.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use runtime::archive::Listed;
@@ -11,28 +12,67 @@ struct Made {
     archive: Arc<dyn Archive>,
     /// The same archive, opened a second time.
     again: Arc<dyn Archive>,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+impl Made {
+    /// A file that is none of the archive's.
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
 }
 
 async fn directory() -> Made {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let open = async || Arc::new(DirectoryArchive::open(folder.path().join("a")).await.expect("usable"));
-    Made { archive: open().await, again: open().await, _folder: folder }
+    Made { archive: open().await, again: open().await, folder }
 }
 
-run_on!(
-    directory,
-    super::directory,
-    [
-        what_is_put_is_got_whole_until_it_is_deleted,
-        what_is_absent_is_no_error,
-        a_listing_has_the_objects_of_one_folder_sorted_with_sizes,
-        keys_that_lead_elsewhere_are_refused,
-        an_empty_object_is_refused,
-        of_many_puts_at_once_one_wins_whole,
-        an_archive_keeps_its_id_and_its_objects,
-    ]
-);
+/// A prefix of its own in the shared bucket.
+async fn s3() -> Made {
+    let open = crate::s3::in_fresh_prefix(&crate::services::s3());
+    let (archive, again) = futures::future::join(open(), open()).await;
+    Made { archive, again, folder: tempfile::tempdir().expect("a temporary folder") }
+}
+
+/// As `run_on!`, by the clock on the wall: where it stands still, timeouts of real connections would be over at once.
+macro_rules! run_on_real {
+    ($adapter:ident, $make:path, [$($promise:ident),* $(,)?]) => {
+        mod $adapter {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    super::$promise(&$make().await).await;
+                }
+            )*
+        }
+    };
+}
+
+/// All promises, for one adapter.
+macro_rules! promises {
+    ($run:ident, $adapter:ident, $make:path) => {
+        $run!(
+            $adapter,
+            $make,
+            [
+                what_is_put_is_got_whole_until_it_is_deleted,
+                what_is_absent_is_no_error,
+                a_listing_has_the_objects_of_one_folder_sorted_with_sizes,
+                the_folders_of_a_folder_are_named_sorted,
+                keys_that_lead_elsewhere_are_refused,
+                an_empty_object_is_refused,
+                of_many_puts_at_once_one_wins_whole,
+                an_archive_keeps_its_id_and_its_objects,
+                a_file_comes_back_as_it_was_put_whatever_its_size,
+                a_file_that_is_not_there_is_named,
+            ]
+        );
+    };
+}
+
+promises!(run_on, directory, super::directory);
+promises!(run_on_real, s3, super::s3);
 
 async fn what_is_put_is_got_whole_until_it_is_deleted(made: &Made) {
     let archive = &made.archive;
@@ -113,4 +153,43 @@ async fn an_archive_keeps_its_id_and_its_objects(made: &Made) {
     assert!(made.archive.id().len() >= 32);
     made.archive.put("k", b"1".to_vec()).await.expect("room");
     assert_eq!(made.again.get("k").await.expect("readable").as_deref(), Some(&b"1"[..]));
+}
+
+async fn the_folders_of_a_folder_are_named_sorted(made: &Made) {
+    let archive = &made.archive;
+    for key in ["campaigns/b/campaign.json", "campaigns/a/campaign.json", "campaigns/a-b/x/y/z", "campaigns/file"] {
+        archive.put(key, b"1".to_vec()).await.expect("room");
+    }
+    assert_eq!(archive.folders("campaigns/").await.expect("readable"), ["a", "a-b", "b"]);
+    assert_eq!(archive.folders("campaigns/a-b/").await.expect("readable"), ["x"]);
+    assert_eq!(archive.folders("no/such/").await.expect("readable"), [""; 0]);
+    assert_eq!(archive.folders("").await.expect("readable"), ["campaigns"]);
+}
+
+async fn a_file_comes_back_as_it_was_put_whatever_its_size(made: &Made) {
+    let (from, to) = (made.file("from"), made.file("to"));
+    // Around the sizes at which adapters begin to cut.
+    for bytes in [1, 1000, (8 << 20) - 1, 8 << 20, (16 << 20) + 1] {
+        let whole: Vec<u8> = (0..bytes).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        std::fs::write(&from, &whole).expect("room");
+        made.archive.put_file("files/f", &from).await.expect("room");
+        assert!(made.again.get_file("files/f", &to).await.expect("readable"), "{bytes}");
+        assert!(std::fs::read(&to).expect("written") == whole, "{bytes} bytes came back changed");
+        assert!(made.again.get("files/f").await.expect("readable").is_some_and(|got| got == whole), "{bytes}");
+        std::fs::remove_file(&to).expect("ours");
+    }
+    assert_eq!(made.archive.list("files/").await.expect("readable").len(), 1, "nothing else is left");
+    assert!(!made.archive.get_file("files/none", &to).await.expect("readable"));
+    std::fs::write(&from, "").expect("room");
+    let empty = made.archive.put_file("files/f", &from).await;
+    assert!(matches!(empty, Err(ArchiveError::Refused { .. })), "{empty:?}");
+}
+
+async fn a_file_that_is_not_there_is_named(made: &Made) {
+    let missing = made.file("missing");
+    let put = made.archive.put_file("f", &missing).await;
+    assert!(matches!(&put, Err(ArchiveError::File { path, .. }) if path.ends_with("missing")), "{put:?}");
+    made.archive.put("f", b"1".to_vec()).await.expect("room");
+    let got = made.archive.get_file("f", &made.file("no/such/folder")).await;
+    assert!(got.is_err_and(|error| error.to_string().contains("no/such/folder") || error.to_string().contains("get f")));
 }

@@ -1,47 +1,79 @@
 //! The ledger port: one holder at a time, epochs that only grow, journals that come back as they were written.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use model::{Completion, ControlState, Digest, Fact, FinishReason, JobId, JournalEntry, JournalKey, Step, Uid, Usage};
 use runtime::ledger::embedded::EmbeddedLedger;
 use runtime::{Ask, Claim, Lease, Ledger, LedgerError, WorkKey};
-use tempfile::TempDir;
 
 mod embedded_only;
+mod redis_only;
 
 struct Made {
     ledger: Arc<dyn Ledger>,
-    _folder: TempDir,
+    /// What must live as long as the ledger is used.
+    _kept: Box<dyn Any + Send + Sync>,
 }
 
 async fn embedded() -> Made {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let ledger = EmbeddedLedger::open(folder.path().join("ledger")).await.expect("a fresh ledger");
-    Made { ledger: Arc::new(ledger), _folder: folder }
+    Made { ledger: Arc::new(ledger), _kept: Box::new(folder) }
 }
 
-run_on!(
-    embedded,
-    super::embedded,
-    [
-        what_is_taken_is_mine_until_it_is_released,
-        of_many_claims_at_once_one_takes,
-        what_is_finished_is_done_and_its_journal_is_gone,
-        a_step_below_the_highest_claimed_is_stale,
-        paused_and_cancelled_campaigns_give_nothing_away,
-        whoever_lost_a_lease_is_fenced,
-        a_lease_may_be_given_back_twice,
-        a_journal_is_read_in_order_by_whoever_takes_over,
-        appends_at_once_lose_nothing,
-        terminal_ranks_are_a_set_per_grade_and_shard,
-        a_person_can_reopen_what_was_done,
-        what_is_planned_again_is_not_done_and_its_message_is_not_stale,
-        what_a_rebuilder_marks_is_done,
-        what_journaled_completions_cost_adds_up_and_never_falls,
-        a_seal_is_never_done_for_good,
-        standing_follows_what_happens,
-    ]
-);
+/// A campaign of its own in the shared Redis, known and whole.
+async fn redis() -> Made {
+    let registry = redis_only::worker(&redis_only::shared_url(), "contract").await;
+    let ledger = redis_only::begun(&registry, &redis_only::fresh_uid()).await;
+    Made { ledger, _kept: Box::new(registry) }
+}
+
+/// As `run_on!`, by the clock on the wall, and with what the promise left behind removed.
+macro_rules! run_on_real {
+    ($adapter:ident, $make:path, [$($promise:ident),* $(,)?]) => {
+        mod $adapter {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let made = $make().await;
+                    super::$promise(&made).await;
+                    made.ledger.forget().await.expect("reachable");
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! promises {
+    ($run_on:ident, $adapter:ident, $make:path) => {
+        $run_on!(
+            $adapter,
+            $make,
+            [
+                what_is_taken_is_mine_until_it_is_released,
+                of_many_claims_at_once_one_takes,
+                what_is_finished_is_done_and_its_journal_is_gone,
+                a_step_below_the_highest_claimed_is_stale,
+                paused_and_cancelled_campaigns_give_nothing_away,
+                whoever_lost_a_lease_is_fenced,
+                a_lease_may_be_given_back_twice,
+                a_journal_is_read_in_order_by_whoever_takes_over,
+                appends_at_once_lose_nothing,
+                terminal_ranks_are_a_set_per_grade_and_shard,
+                a_person_can_reopen_what_was_done,
+                what_is_planned_again_is_not_done_and_its_message_is_not_stale,
+                what_a_rebuilder_marks_is_done,
+                what_journaled_completions_cost_adds_up_and_never_falls,
+                a_seal_is_never_done_for_good,
+                standing_follows_what_happens,
+            ]
+        );
+    };
+}
+
+promises!(run_on, embedded, super::embedded);
+promises!(run_on_real, redis, super::redis);
 
 fn job(name: &str) -> WorkKey {
     WorkKey::Synthesis(JobId::of(&Uid("contract".into()), name, 0))
@@ -99,7 +131,10 @@ async fn what_is_finished_is_done_and_its_journal_is_gone(made: &Made) {
     ledger.finish(&lease).await.expect("held");
     assert_eq!(ledger.claim(&job("a"), step(0, 0).into()).await.expect("reachable"), Claim::Done);
     assert_eq!(ledger.claim(&job("a"), step(9, 0).into()).await.expect("reachable"), Claim::Done);
-    assert_eq!(ledger.claim(&job("a"), Ask { step: step(0, 0), is_quarantine: true, has_looked: false }).await.expect("reachable"), Claim::Done);
+    assert_eq!(
+        ledger.claim(&job("a"), Ask { step: step(0, 0), is_quarantine: true, has_looked: false }).await.expect("reachable"),
+        Claim::Done
+    );
     assert_eq!(ledger.journal(&job("a")).await.expect("readable"), []);
 }
 

@@ -153,9 +153,10 @@ mod tests {
                 archive: None,
                 rows_per_shard: 512,
                 limit: None,
+                weight: 1,
                 fields: Default::default(),
             },
-            corpus: CorpusSettings { path: "corpus".into(), sources: Vec::new() },
+            corpus: CorpusSettings { path: "corpus".into(), sources: Vec::new(), id: None },
             recipe: RecipeSettings::Browse(BrowseSettings {
                 max_turns: 10,
                 max_tool_calls: 10,
@@ -175,6 +176,7 @@ mod tests {
             },
             filter: FilterSettings::default(),
             judge: JudgeSettings { kind, accept_at: 0.5 },
+            budget: Default::default(),
         }
     }
 

@@ -74,7 +74,7 @@ impl FilterHandler {
         let verdict = match &self.judge {
             None => self.grade.evaluate(&trajectory, None).await,
             Some(judge) => {
-                let journal = Journal::open(Arc::clone(&self.ledger), lease.clone()).await?;
+                let journal = Journal::open(Arc::clone(&self.ledger), lease.clone(), None).await?;
                 let judge = JournaledTeacher::new(Arc::clone(judge), journal);
                 self.grade.evaluate(&trajectory, Some(&judge)).await
             }
@@ -173,7 +173,7 @@ impl Handler for FilterHandler {
             kind: failure.name.to_owned(),
             message: failure.message.clone(),
             attempts: message.step().attempt + 1,
-            round: 0,
+            round: message.step().round,
             journal: Vec::new(),
         };
         let bytes = serde_json::to_vec(&ended).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;

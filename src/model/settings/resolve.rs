@@ -5,9 +5,10 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{
-    BrowseSettings, CampaignSettings, CorpusSettings, Dialect, FilterSettings, HttpSettings, JudgeKind, JudgeSettings, RecipeSettings,
-    Settings, TeacherKind, TeacherSettings,
+    BrowseSettings, BudgetSettings, CampaignSettings, CorpusSettings, Dialect, FilterSettings, HttpSettings, JudgeKind, JudgeSettings,
+    RecipeSettings, Settings, TeacherKind, TeacherSettings,
 };
+use crate::Digest;
 use crate::written::{CampaignFile, ConfigError, Problem};
 
 impl CampaignFile {
@@ -19,16 +20,13 @@ impl CampaignFile {
         let mut check = Check { problems: Vec::new() };
         let settings = Settings {
             campaign: self.resolve_campaign(base, &mut check),
-            corpus: CorpusSettings {
-                path: path(base, &self.corpus.path),
-                sources: self.corpus.sources.iter().map(|source| path(base, source)).collect(),
-            },
+            corpus: self.resolve_corpus(base, &mut check),
             recipe: self.resolve_recipe(&mut check),
             teacher: self.resolve_teacher(base, &mut check),
             filter: self.filter.clone(),
             judge: self.resolve_judge(base, &mut check),
+            budget: self.resolve_budget(&mut check),
         };
-        check.that(!self.corpus.path.is_empty(), "corpus.path", &self.corpus.path, "the snapshot directory");
         check_filter(&self.filter, &mut check);
         if check.problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems: check.problems }) }
     }
@@ -43,6 +41,8 @@ impl CampaignFile {
         let rows_per_shard = t.rows_per_shard.unwrap_or(512);
         check.that((1..=65_536).contains(&rows_per_shard), "campaign.rows_per_shard", rows_per_shard, "from 1 to 65536");
         check.that(t.limit != Some(0), "campaign.limit", 0, "at least 1, or absent for all seeds");
+        let weight = t.weight.unwrap_or(1);
+        check.that((1..=1000).contains(&weight), "campaign.weight", weight, "from 1 to 1000");
         const KNOWN: [&str; 7] = ["id", "question", "answer", "answers", "gold_urls", "topic", "language"];
         for key in t.fields.keys() {
             check.that(KNOWN.contains(&key.as_str()), "campaign.fields", key, &format!("one of {}", KNOWN.join(", ")));
@@ -56,8 +56,36 @@ impl CampaignFile {
             archive,
             rows_per_shard,
             limit: t.limit,
+            weight,
             fields: t.fields.clone(),
         }
+    }
+
+    fn resolve_corpus(&self, base: &Path, check: &mut Check) -> CorpusSettings {
+        let t = &self.corpus;
+        let id = t.id.as_deref().and_then(|written| written.parse::<Digest>().ok());
+        match (&t.path, &t.id) {
+            (None, None) => check.that(false, "corpus.path", "absent", "the snapshot directory; or give corpus.id"),
+            (Some(_), Some(id)) => check.that(false, "corpus.id", id, "absent where corpus.path is given"),
+            (Some(path), None) => check.that(!path.is_empty(), "corpus.path", path, "the snapshot directory"),
+            (None, Some(written)) => {
+                check.that(id.is_some(), "corpus.id", written, "64 hexadecimal digits, as `sluice corpus stats` prints them");
+                check.that(t.sources.is_empty(), "corpus.sources", "given", "absent where corpus.id is given");
+            }
+        }
+        CorpusSettings {
+            path: t.path.as_deref().map(|written| path(base, written)).unwrap_or_default(),
+            sources: t.sources.iter().map(|source| path(base, source)).collect(),
+            id,
+        }
+    }
+
+    fn resolve_budget(&self, check: &mut Check) -> BudgetSettings {
+        let t = &self.budget;
+        for (key, limit) in [("completion_tokens", t.completion_tokens), ("prompt_tokens", t.prompt_tokens), ("calls", t.calls)] {
+            check.that(limit != Some(0), &format!("budget.{key}"), 0, "at least 1, or absent");
+        }
+        BudgetSettings { completion_tokens: t.completion_tokens, prompt_tokens: t.prompt_tokens, calls: t.calls }
     }
 
     fn resolve_recipe(&self, check: &mut Check) -> RecipeSettings {
@@ -287,7 +315,7 @@ mod tests {
     #[test]
     fn paths_are_relative_to_the_file_and_urls_are_not_paths() {
         let mut file = written("kind = \"heuristic\"\n");
-        file.corpus.path = "../out/./c".into();
+        file.corpus.path = Some("../out/./c".into());
         assert_eq!(file.resolve(Path::new("/base/a")).expect("valid").corpus.path, "/base/out/c");
         file.campaign.archive = Some("s3://bucket/p".into());
         let settings = file.resolve(Path::new("/base")).expect("valid");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub mod directory;
+pub mod s3;
 
 /// How often [`keep_synced`] makes what was put survive a power loss: design.md promises the last second at most.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -105,7 +106,7 @@ pub trait Archive: Send + Sync + 'static {
     async fn sync(&self) -> Result<(), ArchiveError>;
 }
 
-/// The archive at `place`: a directory, created if it is missing.
+/// The archive at `place`: a directory, created if it is missing, or `s3://bucket/prefix`, whose bucket must be there.
 ///
 /// # Errors
 /// When there can be no archive there, saying what to do.
@@ -113,8 +114,8 @@ pub async fn connect(place: &str) -> Result<Arc<dyn Archive>, ArchiveError> {
     let unusable = |reason: &str| ArchiveError::Unusable { archive: place.to_owned(), reason: reason.to_owned() };
     match place.split_once("://") {
         None => Ok(Arc::new(directory::DirectoryArchive::open(place).await?)),
-        Some(("s3", _)) => Err(unusable("this build has no S3 adapter yet; name a directory")),
-        Some(_) => Err(unusable("no such kind of archive; name a directory")),
+        Some(("s3", _)) => Ok(Arc::new(s3::S3Archive::open(place).await?)),
+        Some(_) => Err(unusable("no such kind of archive; name a directory, or s3://bucket/prefix")),
     }
 }
 

@@ -5,11 +5,15 @@
 //! the archive.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{ControlState, Fact, JobId, JournalEntry, Step, Usage};
 
 pub mod embedded;
+pub mod redis;
+
+pub use redis::{RedisSettings, Registered, Registry, Serving, WorkerStatus};
 
 /// What is claimed: a job at one stage, or a shard to be sealed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +108,12 @@ pub enum LedgerError {
         /// Who holds it, as it wrote.
         holder: String,
     },
+    /// It cannot be used as it was named, and waiting does not help.
+    #[error("use the ledger: {reason}")]
+    Unusable {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Somebody claimed with a higher epoch: stop working on it.
     #[error("write to the ledger: {key} was taken over by a later claim")]
     Fenced {
@@ -144,6 +154,14 @@ pub(crate) fn cost_of(entries: &[JournalEntry]) -> Usage {
         }
     }
     cost
+}
+
+/// The door to the Redis that `settings` name, with the ledgers of all campaigns behind it.
+///
+/// # Errors
+/// When there is none, or it refuses us, saying what to do.
+pub async fn connect(settings: RedisSettings) -> Result<Arc<Registry>, LedgerError> {
+    Registry::connect(settings).await
 }
 
 /// The port: one campaign's ledger.

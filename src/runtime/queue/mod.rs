@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 pub mod memory;
+pub mod rabbitmq;
 mod shelf;
 
 /// A queue by what it is for.
@@ -92,6 +93,14 @@ impl QueueName {
     pub fn is_quarantine(&self) -> bool {
         matches!(self, Self::Quarantine(_) | Self::QuarantineCandidates(_))
     }
+}
+
+/// The queues at a broker.
+///
+/// # Errors
+/// [`QueueError::Unusable`] when the settings cannot be right, [`QueueError::Unreachable`] when nobody answers at the moment.
+pub async fn connect(settings: rabbitmq::AmqpSettings) -> Result<std::sync::Arc<rabbitmq::RabbitQueue>, QueueError> {
+    rabbitmq::RabbitQueue::connect(settings).await.map(std::sync::Arc::new)
 }
 
 /// How full a queue is.

@@ -42,7 +42,7 @@ pub(super) struct Bench<H: Handler> {
     context: Context,
     pub(super) gate: Gate,
     pub(super) evidence: Evidence,
-    held: Arc<HeldTable>,
+    pub(super) held: Arc<HeldTable>,
     pub(super) counters: Arc<Counters>,
 }
 

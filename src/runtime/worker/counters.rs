@@ -63,6 +63,40 @@ pub struct WorkerReport {
     pub abandoned: u64,
 }
 
+impl WorkerReport {
+    /// Each number that only grows, by name.
+    pub fn named(&self) -> [(&'static str, u64); 16] {
+        [
+            ("received", self.received),
+            ("done", self.done),
+            ("yielded", self.yielded),
+            ("retried", self.retried),
+            ("failed", self.failed),
+            ("outages", self.outages),
+            ("panics", self.panics),
+            ("spared", self.spared),
+            ("adopted", self.adopted),
+            ("postponed", self.postponed),
+            ("suspected", self.suspected),
+            ("lost", self.lost),
+            ("foreign", self.foreign),
+            ("dead", self.dead),
+            ("parked", self.parked),
+            ("abandoned", self.abandoned),
+        ]
+    }
+
+    /// Shows them as metrics of the campaign and role.
+    pub fn show(&self, campaign: &str, role: &'static str) {
+        for (outcome, count) in self.named() {
+            metrics::counter!("sluice_messages_total", "campaign" => campaign.to_owned(), "role" => role, "outcome" => outcome)
+                .absolute(count);
+        }
+        let running = u32::try_from(self.running).unwrap_or(u32::MAX);
+        metrics::gauge!("sluice_running", "campaign" => campaign.to_owned(), "role" => role).set(running);
+    }
+}
+
 impl Counters {
     /// What they say now.
     pub fn report(&self) -> WorkerReport {

@@ -93,7 +93,9 @@ impl From<ArchiveError> for Failure {
         match error {
             ArchiveError::Refused { .. } => Self::permanent("archive_refused", error.to_string()),
             // An archive that cannot be used at all may be mended too: no job is failed by it.
-            ArchiveError::Unavailable { .. } | ArchiveError::Unusable { .. } | ArchiveError::File { .. } => Self::outage("archive_outage", error.to_string()),
+            ArchiveError::Unavailable { .. } | ArchiveError::Unusable { .. } | ArchiveError::File { .. } => {
+                Self::outage("archive_outage", error.to_string())
+            }
         }
     }
 }
@@ -102,7 +104,9 @@ impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Oversized { .. } => Self::permanent("message_oversized", error.to_string()),
-            QueueError::Unreachable { .. } | QueueError::Closed { .. } | QueueError::Unusable { .. } => Self::outage("queue_outage", error.to_string()),
+            QueueError::Unreachable { .. } | QueueError::Closed { .. } | QueueError::Unusable { .. } => {
+                Self::outage("queue_outage", error.to_string())
+            }
         }
     }
 }
@@ -112,7 +116,9 @@ impl From<LedgerError> for Failure {
         match error {
             LedgerError::Fenced { .. } => Self { kind: FailureKind::Fenced, name: "fenced", message: error.to_string(), retry_after: None },
             LedgerError::Damaged { .. } => Self::permanent("journal_damaged", error.to_string()),
-            LedgerError::Unreachable { .. } | LedgerError::Locked { .. } => Self::outage("ledger_outage", error.to_string()),
+            LedgerError::Unreachable { .. } | LedgerError::Locked { .. } | LedgerError::Unusable { .. } => {
+                Self::outage("ledger_outage", error.to_string())
+            }
         }
     }
 }

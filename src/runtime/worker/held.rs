@@ -44,6 +44,11 @@ impl HeldTable {
         }
     }
 
+    /// At most `most` of the keys under way.
+    fn keys(&self, most: usize) -> Vec<WorkKey> {
+        self.state().under_way.keys().take(most).cloned().collect()
+    }
+
     /// Leases whose work ended without giving them back.
     pub(super) fn take_abandoned(&self) -> Vec<Lease> {
         std::mem::take(&mut self.state().abandoned)
@@ -51,6 +56,17 @@ impl HeldTable {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a worker holds, for whoever shows it.
+#[derive(Debug, Clone)]
+pub struct Holds(pub(super) Arc<HeldTable>);
+
+impl Holds {
+    /// At most `most` of the keys that are under way now, in no order.
+    pub fn keys(&self, most: usize) -> Vec<WorkKey> {
+        self.0.keys(most)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The worker loop: permit → receive → claim → handle → settle. The same loop drives synthesis and filter, on every adapter.
+//! The worker loop: slot → receive → claim → handle → settle. The same loop drives synthesis and filter, on every adapter.
 //!
 //! This file takes messages and ends well; `bench.rs` decides what becomes of one message; a [`Handler`] computes. On a shutdown no message
 //! is taken any more, handlers are expected to yield, and what has not by the deadline is cut off: its message comes back, its lease is
@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::ledger::Ledger;
@@ -23,12 +23,15 @@ mod gate;
 mod handler;
 mod held;
 mod patience;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 use bench::Bench;
 pub use counters::{Counters, WorkerReport};
 pub use handler::{Context, Disposition, Failure, FailureKind, Handler, Opened};
+pub use held::Holds;
+pub use slots::Slots;
 
 /// Time between the end of one subscription and the next.
 const RESUBSCRIBE: Duration = Duration::from_millis(200);
@@ -40,8 +43,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub struct WorkerSettings {
     /// The queue it serves. A quarantine is served one message at a time, by claims that heed no suspicion.
     pub from: QueueName,
-    /// Handlers at work at once, at least one.
-    pub concurrency: usize,
+    /// How many handlers are at work at once.
+    pub slots: Slots,
     /// The worker's id, for provenance.
     pub worker: String,
 }
@@ -50,14 +53,32 @@ pub struct WorkerSettings {
 #[derive(Debug)]
 pub struct Worker<H: Handler> {
     bench: Arc<Bench<H>>,
-    concurrency: usize,
+    slots: Slots,
+}
+
+/// What a worker does next.
+enum Next {
+    /// Serve this, in this one of the common slots.
+    Message(Delivery, Option<OwnedSemaphorePermit>),
+    /// Nothing: it has more slots or fewer.
+    OtherShare,
+    /// End, for it was asked to.
+    Stop,
+    /// End, for the queue cannot be used.
+    Failed(QueueError),
+}
+
+/// A subscription, and for how many slots it was made.
+struct Receiving {
+    subscription: Subscription,
+    slots: usize,
 }
 
 impl<H: Handler> Worker<H> {
     /// A worker that has `handler` do what `queue` brings, as far as `ledger` lets it.
     pub fn new(handler: Arc<H>, queue: Arc<dyn Queue>, ledger: Arc<dyn Ledger>, settings: WorkerSettings, shutdown: Shutdown) -> Self {
-        let concurrency = if settings.from.is_quarantine() { 1 } else { settings.concurrency.max(1) };
-        Self { bench: Arc::new(Bench::new(handler, queue, ledger, settings, shutdown)), concurrency }
+        let slots = if settings.from.is_quarantine() { Slots::fixed(1) } else { settings.slots.clone() };
+        Self { bench: Arc::new(Bench::new(handler, queue, ledger, settings, shutdown)), slots }
     }
 
     /// Its counters, to be read while it runs.
@@ -65,35 +86,33 @@ impl<H: Handler> Worker<H> {
         Arc::clone(&self.bench.counters)
     }
 
+    /// What it holds at any moment, to be read while it runs.
+    pub fn holds(&self) -> Holds {
+        Holds(Arc::clone(&self.bench.held))
+    }
+
     /// Works until the shutdown, then drains.
     ///
     /// # Errors
-    /// When the queue is closed for good. A queue out of reach is waited for.
+    /// When the queue is closed for good, or the broker refuses us. A queue out of reach is waited for.
     pub async fn run(self) -> Result<WorkerReport, QueueError> {
-        let permits = Arc::new(Semaphore::new(self.concurrency));
-        let mut subscription = None;
+        let mut receiving = None;
         let mut tasks = JoinSet::new();
         let ended = loop {
-            let taken = tokio::select! {
-                biased;
-                () = self.bench.shutdown.requested() => break Ok(()),
-                taken = self.take(&permits, &mut subscription) => taken,
-            };
-            while let Some(ended) = tasks.try_join_next() {
-                self.note_end(ended).await;
-            }
-            match taken {
-                Ok((delivery, permit)) => {
+            match self.next(&mut receiving, &mut tasks).await {
+                Next::Message(delivery, slot) => {
                     let bench = Arc::clone(&self.bench);
                     tasks.spawn(async move {
                         bench.serve(delivery).await;
-                        drop(permit);
+                        drop(slot);
                     });
                 }
-                Err(error) => break Err(error),
+                Next::OtherShare => {}
+                Next::Stop => break Ok(()),
+                Next::Failed(error) => break Err(error),
             }
         };
-        drop(subscription);
+        drop(receiving);
         if ended.is_err() {
             self.bench.shutdown.request();
         }
@@ -101,40 +120,65 @@ impl<H: Handler> Worker<H> {
         ended.map(|()| self.bench.counters.report())
     }
 
+    /// What to do next. Work that ends meanwhile is noted, and the wait for a message goes on undisturbed.
+    async fn next(&self, receiving: &mut Option<Receiving>, tasks: &mut JoinSet<()>) -> Next {
+        let share = self.slots.share();
+        if share == 0 {
+            // What is buffered for us others may have.
+            *receiving = None;
+        }
+        let take = self.take(receiving, share);
+        tokio::pin!(take);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.bench.shutdown.requested() => return Next::Stop,
+                Some(ended) = tasks.join_next() => self.note_end(ended).await,
+                () = self.slots.differs(share) => return Next::OtherShare,
+                taken = &mut take, if tasks.len() < share => return match taken {
+                    Ok((delivery, slot)) => Next::Message(delivery, slot),
+                    Err(error) => Next::Failed(error),
+                },
+            }
+        }
+    }
+
     /// A delivery and the right to work on it. Dropping this future loses nothing: a delivery in it comes back.
-    async fn take(
-        &self,
-        permits: &Arc<Semaphore>,
-        subscription: &mut Option<Subscription>,
-    ) -> Result<(Delivery, OwnedSemaphorePermit), QueueError> {
-        let closed = || QueueError::Closed { queue: self.bench.from.to_string() };
-        let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| closed())?;
+    async fn take(&self, receiving: &mut Option<Receiving>, share: usize) -> Result<(Delivery, Option<OwnedSemaphorePermit>), QueueError> {
         loop {
             if !self.bench.gate.is_open() {
                 // Others may work meanwhile: what is buffered for us comes back.
-                *subscription = None;
+                *receiving = None;
                 self.bench.gate.open().await;
             }
-            let receiving = match subscription {
-                Some(receiving) => receiving,
-                None => subscription.insert(self.subscribe().await?),
+            if receiving.as_ref().is_some_and(|receiving| receiving.slots != share) {
+                *receiving = None;
+            }
+            let from = match receiving {
+                Some(from) => from,
+                None => receiving.insert(Receiving { subscription: self.subscribe(share).await?, slots: share }),
             };
-            match receiving.next().await {
-                Some(delivery) if self.bench.gate.is_open() => return Ok((delivery, permit)),
-                // The gate closed while we waited.
-                Some(delivery) => drop(delivery),
+            match from.subscription.next().await {
+                Some(delivery) => {
+                    let permit = self.slots.one().await;
+                    if self.bench.gate.is_open() {
+                        return Ok((delivery, permit));
+                    }
+                    // The gate closed while we waited.
+                    drop(delivery);
+                }
                 None => {
-                    *subscription = None;
+                    *receiving = None;
                     tokio::time::sleep(RESUBSCRIBE).await;
                 }
             }
         }
     }
 
-    async fn subscribe(&self) -> Result<Subscription, QueueError> {
+    async fn subscribe(&self, slots: usize) -> Result<Subscription, QueueError> {
         // No end of its own: the caller stops waiting when the shutdown begins.
         retry(Policy::DEPENDENCY, std::future::pending(), || async {
-            self.bench.queue.subscribe(&self.bench.from, self.concurrency).await.map_err(|error| match error {
+            self.bench.queue.subscribe(&self.bench.from, slots).await.map_err(|error| match error {
                 QueueError::Unreachable { .. } => Tried::again(error),
                 QueueError::Closed { .. } | QueueError::Oversized { .. } | QueueError::Unusable { .. } => Tried::Stop(error),
             })

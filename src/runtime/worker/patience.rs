@@ -9,7 +9,6 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use futures::FutureExt;
 use super::bench::Bench;
 use super::counters::count;
 use super::{Failure, FailureKind, Handler, Opened};
@@ -17,6 +16,7 @@ use crate::failpoint;
 use crate::ledger::{Ask, Claim, LedgerError, WorkKey};
 use crate::queue::{Delivery, QueueError, QueueName};
 use crate::retry::{Policy, Tried, retry};
+use futures::FutureExt;
 
 const PANIC: &str = "panic";
 
@@ -120,7 +120,9 @@ impl Failure {
 fn ledger_tried(error: LedgerError) -> Tried<LedgerError> {
     match error {
         LedgerError::Unreachable { .. } => Tried::again(error),
-        LedgerError::Locked { .. } | LedgerError::Fenced { .. } | LedgerError::Damaged { .. } => Tried::Stop(error),
+        LedgerError::Locked { .. } | LedgerError::Unusable { .. } | LedgerError::Fenced { .. } | LedgerError::Damaged { .. } => {
+            Tried::Stop(error)
+        }
     }
 }
 

@@ -142,7 +142,7 @@ impl House {
     }
 
     fn worker_of(&self, from: QueueName) -> Worker<Scripted> {
-        let settings = WorkerSettings { from, concurrency: 4, worker: "w".into() };
+        let settings = WorkerSettings { from, slots: Slots::fixed(4), worker: "w".into() };
         let (queue, ledger) = (Arc::new(self.queue.clone()), Arc::clone(&self.ledger));
         Worker::new(Arc::clone(&self.handler), queue, ledger, settings, self.shutdown.clone())
     }

@@ -1,14 +1,17 @@
-//! `sluice corpus …`: builds snapshots, and lets a person try the tools by hand.
+//! `sluice corpus …`: builds snapshots, lets a person try the tools by hand, and moves snapshots into archives and out of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use corpus::{Browser, BuildOptions, BuildReport, Corpus, ToolLimits};
-use model::{Action, Observation};
+use dataset::corpora;
+use model::{Action, Digest, Observation};
 use serde_json::{Map, Value, json};
 
 use crate::args::CorpusVerb;
 use crate::exit::{End, VerbError};
-use crate::progress::BuildBar;
+use crate::place::{archive_place, open_existing};
+use crate::progress::{BuildBar, Spinner};
 use crate::tables;
 
 pub(crate) async fn run(verb: CorpusVerb) -> Result<End, VerbError> {
@@ -35,8 +38,64 @@ pub(crate) async fn run(verb: CorpusVerb) -> Result<End, VerbError> {
         CorpusVerb::Find { corpus, url, pattern, json } => {
             return show(&perform(corpus, vec![("open", json!({"id": url})), ("find", json!({"pattern": pattern}))]).await?, json);
         }
+        CorpusVerb::Push { corpus, archive, json } => push(&corpus, archive.as_deref(), json).await?,
+        CorpusVerb::Pull { id, into, archive, json } => pull(&id, &into, archive.as_deref(), json).await?,
     }
     Ok(End::Done)
+}
+
+async fn push(snapshot: &Path, archive: Option<&str>, as_json: bool) -> Result<(), VerbError> {
+    let archive = runtime::archive::connect(&archive_place(archive)?).await?;
+    let bar = MovedBar::new("MiB pushed");
+    let pushed = corpora::push(archive.as_ref(), snapshot, |done, total| bar.show(done, total)).await;
+    bar.finish();
+    let pushed = pushed?;
+    if as_json {
+        let corpora::Pushed { corpus_id, build_digest, bytes, files_uploaded } = &pushed;
+        return super::print_json(&json!({
+            "corpus_id": corpus_id, "build_digest": build_digest, "bytes": bytes, "files_uploaded": files_uploaded,
+        }));
+    }
+    let done = match pushed.files_uploaded {
+        0 => "was there already".to_owned(),
+        files => format!("{files} files uploaded"),
+    };
+    super::print(&format!("corpus {} is in the archive {}: {done}", pushed.corpus_id, archive.place()))
+}
+
+async fn pull(id: &Digest, home: &Path, archive: Option<&str>, as_json: bool) -> Result<(), VerbError> {
+    // A mistyped place is an error here, not a fresh archive.
+    let archive = open_existing(&archive_place(archive)?).await?;
+    let bar = MovedBar::new("MiB pulled");
+    let pulled = corpora::pull(archive.as_ref(), id, home, |done, total| bar.show(done, total)).await;
+    bar.finish();
+    let path = pulled?;
+    if as_json {
+        return super::print_json(&json!({"corpus_id": id, "path": path}));
+    }
+    super::print(&format!("corpus {id} is in {}", path.display()))
+}
+
+/// Bytes on their way, shown from the moment that their number is known.
+struct MovedBar {
+    what: &'static str,
+    shown: OnceLock<Spinner>,
+}
+
+impl MovedBar {
+    fn new(what: &'static str) -> Self {
+        Self { what, shown: OnceLock::new() }
+    }
+
+    fn show(&self, bytes_done: u64, bytes_total: u64) {
+        self.shown.get_or_init(|| Spinner::new(bytes_total >> 20, self.what)).set(bytes_done >> 20);
+    }
+
+    fn finish(&self) {
+        if let Some(shown) = self.shown.get() {
+            shown.finish();
+        }
+    }
 }
 
 /// Builds a snapshot, with a bar.

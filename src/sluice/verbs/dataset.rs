@@ -5,20 +5,18 @@ use std::path::PathBuf;
 
 use dataset::SealOptions;
 use dataset::export::{Format, Which};
-use filter::Grade;
 
 use crate::args::{DatasetArgs, ExportArgs, ExportFormat, ExportRows, SealArgs, VerifyArgs};
+use crate::cluster::corpora::{CORPORA_VARIABLE, Corpora};
 use crate::exit::{End, VerbError};
 use crate::place::Place;
 use crate::progress::Spinner;
 use crate::tables;
-use crate::verbs::status::rubric;
 
 pub(crate) async fn seal(args: SealArgs) -> Result<End, VerbError> {
     let place = Place::open(&args.campaign.name, args.campaign.archive.as_deref()).await?;
-    let grade = Grade::new(&place.settings, rubric(&place.settings)?);
     let options = SealOptions { partial: args.partial, best_of_seed: args.best_of_seed };
-    let manifest = dataset::seal(&place.archive, &place.campaign, grade.digest(), &options).await?;
+    let manifest = dataset::seal(&place.archive, &place.campaign, place.grade.digest(), &options).await?;
     if args.campaign.json {
         super::print_json(&manifest)?;
     } else {
@@ -41,7 +39,10 @@ pub(crate) async fn report(args: DatasetArgs) -> Result<End, VerbError> {
 pub(crate) async fn verify(args: VerifyArgs) -> Result<End, VerbError> {
     let place = Place::open(&args.dataset.dataset, args.dataset.archive.as_deref()).await?;
     let manifest = place.manifest().await?;
-    let corpus = args.corpus.unwrap_or_else(|| PathBuf::from(&place.settings.corpus.path));
+    let corpus = match args.corpus {
+        Some(named) => named,
+        None => planned_corpus(&place).await?,
+    };
     if !corpus.is_dir() {
         let message =
             format!("verify against the corpus {}: there is no such directory; name the snapshot with --corpus", corpus.display());
@@ -57,6 +58,15 @@ pub(crate) async fn verify(args: VerifyArgs) -> Result<End, VerbError> {
         super::print(&tables::verification(&report, &manifest))?;
     }
     Ok(if report.differences == 0 { End::Done } else { End::WithFailures })
+}
+
+/// Where the campaign had its corpus; on another machine, what was pushed into the archive.
+async fn planned_corpus(place: &Place) -> Result<PathBuf, VerbError> {
+    let planned = PathBuf::from(&place.campaign.settings.corpus.path);
+    if planned.is_dir() || !place.control.submitted {
+        return Ok(planned);
+    }
+    Corpora::new(std::env::var_os(CORPORA_VARIABLE).map(PathBuf::from)).folder(&place.archive, &place.campaign.corpus_id).await
 }
 
 pub(crate) async fn export(args: ExportArgs) -> Result<End, VerbError> {

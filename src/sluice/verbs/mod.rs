@@ -1,11 +1,15 @@
 //! One file per verb.
 
 mod completions;
+mod control;
 pub(crate) mod corpus;
 mod dataset;
 mod run;
+mod serve;
 mod sim_teacher;
-pub(crate) mod status;
+mod status;
+mod submit;
+mod worker;
 
 use crate::args::Verb;
 use crate::exit::{End, VerbError};
@@ -15,6 +19,13 @@ pub(crate) async fn run(verb: Verb) -> Result<End, VerbError> {
     match verb {
         Verb::Corpus(verb) => corpus::run(verb).await,
         Verb::Run(args) => run::run(args).await,
+        Verb::Submit(args) => submit::run(args).await,
+        Verb::Worker(args) => worker::run(args).await,
+        Verb::Resume(args) => control::resume(args).await,
+        Verb::Pause(args) => control::pause(args).await,
+        Verb::Cancel(args) => control::cancel(args).await,
+        Verb::Retry(args) => control::retry(args).await,
+        Verb::Serve(args) => serve::run(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Seal(args) => dataset::seal(args).await,
         Verb::Verify(args) => dataset::verify(args).await,

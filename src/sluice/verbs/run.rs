@@ -41,7 +41,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<End, VerbError> {
 }
 
 /// Reads a campaign file and says what it means; all problems at once.
-fn read_settings(path: &Path) -> Result<Settings, VerbError> {
+pub(crate) fn read_settings(path: &Path) -> Result<Settings, VerbError> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| VerbError::Usage(format!("read the campaign file {shown}: {error}")))?;
     let folder = match path.parent() {

@@ -80,7 +80,9 @@ async fn every_acknowledged_entry_survives_kill_9() {
             let whole: Vec<_> = (0..u32::try_from(journal.len()).expect("few")).map(entry).collect();
             assert!(journal == whole, "the journal of writer {writer} has a gap or a stranger after {life_ms} ms");
             // Claimed as the quarantine does, so that lives too short to append anything do not end the test.
-            let (Claim::Taken(lease) | Claim::Poison(lease)) = reopened.claim(&key, Ask { step: step(0, 0), is_quarantine: true, has_looked: false }).await.expect("reachable") else {
+            let (Claim::Taken(lease) | Claim::Poison(lease)) =
+                reopened.claim(&key, Ask { step: step(0, 0), is_quarantine: true, has_looked: false }).await.expect("reachable")
+            else {
                 panic!("nobody lives who could hold it");
             };
             assert!(lease.epoch > epochs[writer as usize], "epochs grow across kills");

@@ -46,7 +46,13 @@ async fn a_job_that_kills_ends_in_quarantine_as_poison() {
     assert_eq!((report.suspected, report.done, house.handled()), (1, 1, 1));
 
     let quarantine = jobs().quarantine();
-    assert!(matches!(house.ledger.claim(&key, Ask { step: Step::default(), is_quarantine: true, has_looked: false }).await, Ok(Claim::Taken(_))), "one last chance");
+    assert!(
+        matches!(
+            house.ledger.claim(&key, Ask { step: Step::default(), is_quarantine: true, has_looked: false }).await,
+            Ok(Claim::Taken(_))
+        ),
+        "one last chance"
+    );
     house.ledger.close().await;
     house.ledger = Arc::new(EmbeddedLedger::open(house.folder.path()).await.expect("our own ledger"));
     house.shutdown = Shutdown::new(DRAIN);

@@ -1,0 +1,163 @@
+//! A ledger that is lost with its process costs the last few completions of each unfinished job, because the archive has a copy of the journals.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use model::{Completion, Digest, Role};
+use serde_json::{Value, json};
+use teacher::sim::{Sim, SimSettings};
+use teacher::{Request, Teacher, TeacherError};
+
+use crate::house::House;
+
+/// Turns of each job: two segments, and some that are in none when the last one is taken.
+const TURNS: usize = 21;
+/// Entries of a segment.
+const SEGMENT: usize = 8;
+const CONCURRENCY: usize = 4;
+
+/// What is said after `turns` turns: another search, or at last the answer.
+fn said_after(turns: usize) -> Value {
+    let text = match turns + 1 < TURNS {
+        true => format!("<tool_call>\n{{\"name\": \"search\", \"arguments\": {{\"query\": \"bridge {turns}\"}}}}\n</tool_call>"),
+        false => "Nobody knows.\n\nExact Answer: nobody".to_owned(),
+    };
+    json!({"text": text, "finish_reason": "stop", "usage": {"prompt_tokens": 10, "completion_tokens": 5, "calls": 1}})
+}
+
+/// Keys of all objects in the copies of journals.
+fn segments(house: &House) -> Vec<String> {
+    fn walk(folder: &Path, into: &mut Vec<String>) {
+        let Ok(found) = std::fs::read_dir(folder) else { return };
+        for entry in found {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { walk(&path, into) } else { into.push(path.display().to_string()) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&house.dataset().join("journals"), &mut found);
+    found
+}
+
+fn lose_the_ledger(house: &House) {
+    std::fs::remove_dir_all(house.dataset().join(".ledger")).expect("there was one");
+}
+
+#[test]
+fn a_job_whose_ledger_is_lost_goes_on_from_its_copy_and_leaves_none_behind() {
+    let house = House::new(1, "", "[teacher]\nkind = \"scripted\"\nscript = \"script.jsonl\"\n");
+    let lines: Vec<String> = (0..TURNS).map(|turn| json!({"turn": turn, "completion": said_after(turn)}).to_string()).collect();
+    std::fs::write(house.path("script.jsonl"), lines.join("\n")).expect("written");
+    let mut command = house.command(&["run", "campaign.toml"]);
+    let died = command.env("SLUICE_FAILPOINT", "synthesis.before_trajectory").output().expect("the program starts");
+    assert_eq!(died.status.code(), None, "it was aborted: {}", String::from_utf8_lossy(&died.stderr));
+    assert_eq!(segments(&house).len(), TURNS / SEGMENT);
+    lose_the_ledger(&house);
+    let ran = house.sluice(&["run", "campaign.toml", "--no-seal"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    assert_eq!(segments(&house), [""; 0], "whoever finishes a job drops its copy, and leaves it to no seal");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    house.prove_sealed(1);
+    let replayed = house.rows()[0]["provenance"]["replayed"].as_u64();
+    assert_eq!(replayed, Some((TURNS / SEGMENT * SEGMENT) as u64), "all that was copied, and no more");
+}
+
+#[test]
+fn sealing_sweeps_what_was_left_of_finished_shards_and_nothing_else() {
+    let house = House::new(9, "", "[teacher]\nkind = \"heuristic\"\n");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    let job = house.rows()[0]["job_id"].as_str().expect("an id").to_owned();
+    let left = |shard: u32| house.dataset().join(format!("journals/{shard}/{job}/3-8.mp.zst"));
+    for shard in [0, 1, 2] {
+        std::fs::create_dir_all(left(shard).parent().expect("a folder")).expect("room");
+        std::fs::write(left(shard), "left by whoever was taken over").expect("room");
+    }
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    assert_eq!(segments(&house), [left(2).display().to_string()], "the plan has two shards, and both are finished");
+}
+
+/// A teacher who takes many turns for everything, counting what it is asked.
+#[derive(Default)]
+struct Thorough {
+    asked: Mutex<HashMap<Digest, u32>>,
+}
+
+impl Thorough {
+    /// Requests, and distinct ones among them.
+    fn counts(&self) -> (usize, usize) {
+        let asked = self.asked.lock().expect("no panic held it");
+        (asked.values().map(|n| *n as usize).sum(), asked.len())
+    }
+}
+
+#[async_trait]
+impl Teacher for Thorough {
+    async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
+        let conversation = teacher::Conversation::new(request.messages.iter().cloned());
+        let digest = conversation.request_digest(&request.tools, request.calls, &request.sampling);
+        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
+        let turns = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
+        Ok(serde_json::from_value(said_after(turns)).expect("a completion"))
+    }
+}
+
+/// Serves `teacher` over HTTP until `stopped`; tells where.
+fn serve(
+    teacher: Arc<Thorough>,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+    tell: std::sync::mpsc::Sender<String>,
+) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async move {
+            let settings = SimSettings { latency_mean: Duration::from_millis(5), ..SimSettings::default() };
+            let sim = Sim::bind(settings, teacher, corpus::count_tokens).await.expect("a free port");
+            tell.send(format!("http://{}/v1", sim.address().expect("an address"))).expect("somebody listens");
+            // The sender is dropped or used: both mean stop.
+            let until = async move { drop(stopped.await) };
+            sim.serve(until).await.expect("serves");
+        });
+    })
+}
+
+#[test]
+fn a_campaign_killed_twice_with_its_ledger_asks_again_only_what_was_not_copied() {
+    const JOBS: u32 = 6;
+    let teacher = Arc::new(Thorough::default());
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = serve(Arc::clone(&teacher), stopped, tell);
+    let address = told.recv().expect("an address");
+    let campaign = format!(
+        "[teacher]\nkind = \"http\"\nendpoints = [\"{address}\"]\nmodel = \"thorough\"\nconcurrency = {CONCURRENCY}\ndialect = \"hermes\"\n"
+    );
+    let house = House::new(JOBS, "", &campaign);
+    let kills = [60, 110];
+    for requests in kills {
+        let mut run = house.command(&["run", "campaign.toml"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while teacher.counts().0 < requests {
+            assert!(run.try_wait().expect("a child").is_none(), "{JOBS} jobs take more than {requests} requests");
+            assert!(Instant::now() < deadline, "the run makes progress");
+            std::thread::yield_now();
+        }
+        run.kill().expect("killed with SIGKILL");
+        run.wait().expect("a child");
+        lose_the_ledger(&house);
+    }
+    let last = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(last.code, Some(0), "{}", last.text());
+    house.prove_sealed(u64::from(JOBS));
+    let (asked, distinct) = teacher.counts();
+    assert_eq!(distinct, JOBS as usize * TURNS, "no other path was taken");
+    // Of each job under way: what no segment held yet, and the completion in flight.
+    let most = kills.len() * CONCURRENCY * SEGMENT;
+    assert!(asked - distinct <= most, "{} of {asked} requests were asked again", asked - distinct);
+    assert_eq!(segments(&house), [""; 0]);
+    stop.send(()).expect("it serves");
+    server.join().expect("served");
+}
