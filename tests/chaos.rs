@@ -52,7 +52,7 @@ const LATENCY: Duration = Duration::from_millis(100);
 const LAST_GROWTH: Duration = Duration::from_secs(15);
 /// Work that does not move for so long after everything is healed stands still.
 const STANDSTILL: Duration = Duration::from_secs(60);
-/// What the end may take beyond the schedule's time.
+/// What the end may take after everything is healed.
 const END_SLACK: Duration = Duration::from_secs(300);
 /// Times that `sluice resume` is tried.
 const RESUMES_MAX: u64 = 3;
@@ -101,7 +101,8 @@ fn main() -> ExitCode {
     let (teacher, url) = teacher_at_work::start(LATENCY).expect("a free port");
     let stage = Stage::start(fleet).expect("free ports");
     let submission = Submission::new(folder.path(), arguments.jobs, &url);
-    let mut run = Run { began: Instant::now(), seed, time, stage, submission, teacher, resumes: 0, broken: Vec::new() };
+    let mut run =
+        Run { began: Instant::now(), seed, time, late: Duration::ZERO, stage, submission, teacher, resumes: 0, broken: Vec::new() };
     let closing = run.through();
     closing.print(arguments.json);
     if closing.is_whole() {
@@ -131,6 +132,9 @@ struct Run {
     began: Instant,
     seed: u64,
     time: Duration,
+    /// What faults took to be done and healed, above all a broker to come back. All that follows is put off by it, so that no fault is
+    /// healed as soon as it is done.
+    late: Duration,
     stage: Stage,
     submission: Submission,
     teacher: Arc<Counting>,
@@ -153,6 +157,10 @@ impl Run {
         self.fail(&poller);
         self.say("everything is healed");
         self.wait_for_the_end(&poller);
+        if self.stage.is_interrupted() {
+            self.broken.push("nothing is proved: somebody interrupted it".to_owned());
+            return Closing::of(self, Value::Null, checker::Report::default(), Asked::default());
+        }
         let workers = self.status();
         self.stage.fleet.stop_all();
         let asked = self.teacher.counts();
@@ -181,10 +189,11 @@ impl Run {
         let mut moments: Vec<(Duration, bool, &Act)> = acts.iter().map(|act| (act.at, true, act)).collect();
         moments.extend(acts.iter().filter(|act| !act.lasts.is_zero()).map(|act| (act.ends(), false, act)));
         moments.sort_by_key(|(at, is_begin, _)| (*at, *is_begin));
-        // A broker needs its time to come back. All that follows is put off by that, so that no fault is healed as soon as it is done.
-        let mut late = Duration::ZERO;
         for (at, is_begin, act) in moments {
-            self.look_after(at + late, poller);
+            self.look_after(at + self.late, poller);
+            if self.stage.is_interrupted() {
+                return;
+            }
             let began = Instant::now();
             if is_begin {
                 self.say(&act.to_string());
@@ -193,15 +202,15 @@ impl Run {
                 self.stage.heal(act);
                 self.say(&format!("healed: {act}"));
             }
-            late += began.elapsed();
+            self.late += began.elapsed();
         }
-        self.look_after(self.time + late, poller);
+        self.look_after(self.time + self.late, poller);
     }
 
     /// Lets time pass until `at`, looking after everything.
     fn look_after(&mut self, at: Duration, poller: &Poller) {
-        while self.began.elapsed() < at {
-            if self.began.elapsed() + LAST_GROWTH < self.time {
+        while self.began.elapsed() < at && !self.stage.is_interrupted() {
+            if self.began.elapsed() + LAST_GROWTH < self.time + self.late {
                 self.submission.keep_busy(poller.newest().outstanding());
             }
             self.tend();
@@ -224,9 +233,9 @@ impl Run {
 
     /// Waits until nothing is outstanding. Work that stands still is resumed, which no fault of ours should call for.
     fn wait_for_the_end(&mut self, poller: &Poller) {
-        let deadline = self.time + END_SLACK + self.began.elapsed().saturating_sub(self.time);
+        let deadline = self.began.elapsed() + END_SLACK;
         let mut moved = (Instant::now(), Sample::default(), 0);
-        loop {
+        while !self.stage.is_interrupted() {
             let is_submitted = self.tend();
             let (sample, requests) = (poller.newest(), self.teacher.counts().requests);
             if is_submitted && sample.planned > 0 && sample.outstanding() == 0 {

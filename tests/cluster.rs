@@ -3,15 +3,15 @@
 //! What is promised is proved from the archive alone, by code that shares nothing with whoever wrote it (`proof.rs`). A [`town::Town`] is one
 //! campaign with its own name and its own prefix of the bucket; where servers are broken, they are its own too.
 
-//X mod aside;
+mod aside;
 mod door;
 mod gaps;
 mod late;
-//X mod outages;
-//X mod poison;
+mod outages;
+mod poison;
 mod proof;
-//X mod refused;
-//X mod sharing;
+mod refused;
+mod sharing;
 mod smoke;
 mod town;
 mod worker;

@@ -164,6 +164,19 @@ async fn what_a_person_has_to_mend_is_said_at_once_and_no_secret_with_it() {
     assert!(other_kind.is_some_and(|error| error.contains("s3://bucket/prefix")));
 }
 
+#[test]
+fn a_store_without_credentials_is_an_error_that_names_the_variables() {
+    // Nobody listens at the address: whether there are credentials is known before anything is sent.
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sluice-under-test"));
+    command.env_clear().env("HOME", home.path()).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    command.args(["corpus", "pull", &"0".repeat(64), "--archive", "s3://b/p", "--into"]).arg(home.path());
+    let ended = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    assert!(said.contains("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"), "{said}");
+}
+
 #[tokio::test]
 async fn a_large_file_goes_up_in_parts_and_leaves_no_unfinished_upload() {
     let server = OwnS3::start();

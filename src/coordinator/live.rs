@@ -120,7 +120,7 @@ impl Status {
         let per_minute = graders.filter_map(|worker| worker.counters.get(&rate_name(&progress.campaign))).sum::<u64>();
         let is_live = standing.is_some();
         let rates = is_live.then_some(Rates { per_minute });
-        let eta_seconds = if per_minute > 0 { Some(progress.outstanding * 60 / per_minute) } else { None };
+        let eta_seconds = (progress.outstanding * 60).checked_div(per_minute);
         let usage = standing.map(|standing| spent(&standing.usage, counted("abandoned") + counted("lost")));
         Self {
             campaign: progress.campaign,

@@ -12,7 +12,7 @@ mod said;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use model::Completion;
@@ -114,11 +114,14 @@ impl HttpTeacher {
         if let Some(key) = &self.key {
             post = post.header(AUTHORIZATION, key.header.clone());
         }
+        let asked = Instant::now();
         let answered = match post.send().await {
             Ok(response) => error::checked(response).await,
             Err(error) => Err(Trouble::of_transport(&error)),
         };
         let completion = answered.and_then(|body| response::completion(&body, request));
+        let outcome = completion.as_ref().map_or_else(|trouble| trouble.kind.name(), |_| "answered");
+        metrics::histogram!("sluice_teacher_seconds", "endpoint" => endpoint.name(), "outcome" => outcome).record(asked.elapsed());
         completion.map_err(|trouble| {
             let refused = trouble.refuses_reasoning && request.messages.iter().any(|message| message.reasoning.is_some());
             let trouble = if refused && self.advance_reasoning(field) { trouble.worth_another_try() } else { trouble };

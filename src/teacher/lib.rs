@@ -63,6 +63,19 @@ pub enum TeacherErrorKind {
     Journal(JournalFault),
 }
 
+impl TeacherErrorKind {
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Outage => "outage",
+            Self::ContextOverflow => "context_overflow",
+            Self::Permanent => "permanent",
+            Self::Journal(_) => "journal",
+        }
+    }
+}
+
 /// Trouble with a completion.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

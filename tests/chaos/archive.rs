@@ -1,6 +1,7 @@
 //! An archive's objects as files: names, digests, decoding. Only what a stranger knows who has read the public layout.
 
 use std::collections::BTreeSet;
+use std::fs::FileType;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -62,24 +63,15 @@ impl Counts {
 
 /// Names of the files in `folder`; none when there is no such folder.
 pub(crate) fn files(folder: &Path) -> Result<Vec<String>, String> {
-    let broken = |error: std::io::Error| format!("list {}: {error}", folder.display());
-    let listed = match std::fs::read_dir(folder) {
-        Ok(listed) => listed,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(broken(error)),
-    };
-    let mut names = Vec::new();
-    for found in listed {
-        let found = found.map_err(broken)?;
-        if found.file_type().map_err(broken)?.is_file() {
-            names.push(found.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(names)
+    names(folder, FileType::is_file)
 }
 
 /// Names of the folders in `folder`; none when there is no such folder.
 pub(crate) fn folders(folder: &Path) -> Result<Vec<String>, String> {
+    names(folder, FileType::is_dir)
+}
+
+fn names(folder: &Path, is_wanted: fn(&FileType) -> bool) -> Result<Vec<String>, String> {
     let broken = |error: std::io::Error| format!("list {}: {error}", folder.display());
     let listed = match std::fs::read_dir(folder) {
         Ok(listed) => listed,
@@ -89,7 +81,7 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     for found in listed {
         let found = found.map_err(broken)?;
-        if found.file_type().map_err(broken)?.is_dir() {
+        if is_wanted(&found.file_type().map_err(broken)?) {
             names.push(found.file_name().to_string_lossy().into_owned());
         }
     }

@@ -34,6 +34,8 @@ struct Member {
     name: String,
     arguments: Vec<String>,
     child: Option<Child>,
+    /// When it was asked to stop.
+    asked: Option<Instant>,
     /// When to start it again; `None` while it runs, or while it is kept down.
     due: Option<Instant>,
 }
@@ -61,7 +63,7 @@ impl Fleet {
             members.push(Member::worker(&folder, &format!("{stage}-quarantine"), stage, &["--quarantine"]));
         }
         let serve = ["serve", "--listen", "127.0.0.1:0"].map(str::to_owned);
-        members.push(Member { name: "coordinator".to_owned(), arguments: serve.to_vec(), child: None, due: None });
+        members.push(Member { name: "coordinator".to_owned(), arguments: serve.to_vec(), child: None, asked: None, due: None });
         Self { program, folder, environment, members, gave_up: 0, died: Vec::new() }
     }
 
@@ -106,7 +108,7 @@ impl Fleet {
         let log = self.folder.join("logs").join(format!("{}.log", member.name));
         let log = OpenOptions::new().create(true).append(true).open(log).expect("a log file");
         let child = command.args(&member.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        (member.child, member.due) = (Some(child.expect("the program starts")), None);
+        (member.child, member.asked, member.due) = (Some(child.expect("the program starts")), None, None);
     }
 
     /// The program with the cluster's environment.
@@ -128,23 +130,27 @@ impl Fleet {
     }
 
     /// Sends a signal to a process, if it lives.
-    pub(crate) fn signal(&self, number: usize, signal: Signal) {
-        if let Some(child) = &self.members[number].child {
+    pub(crate) fn signal(&mut self, number: usize, signal: Signal) {
+        let member = &mut self.members[number];
+        if signal == Signal::TERM {
+            member.asked = Some(Instant::now());
+        }
+        if let Some(child) = &member.child {
             kill_process(Pid::from_child(child), signal).expect("a child that was not waited for keeps its id");
         }
     }
 
-    /// Keeps a process down that was asked to stop, and waits for its end: whether that came in time. If not, it is killed.
+    /// Keeps a process down, and waits for its end where it was asked to stop: whether that came before completions in flight were cut off.
+    /// One that does not end is killed.
     pub(crate) fn ended_in_time(&mut self, number: usize) -> bool {
         let member = &mut self.members[number];
         member.due = None;
-        let Some(mut child) = member.child.take() else { return true };
-        let began = Instant::now();
-        while began.elapsed() < DRAIN + DRAIN_SLACK {
+        let (Some(mut child), Some(asked)) = (member.child.take(), member.asked) else { return true };
+        while asked.elapsed() < DRAIN + DRAIN_SLACK {
             match child.try_wait().expect("a child") {
                 Some(status) => {
                     self.note(number, status);
-                    return began.elapsed() < DRAIN;
+                    return asked.elapsed() < DRAIN;
                 }
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
@@ -219,6 +225,6 @@ impl Member {
         let (concurrency, drain) = (CONCURRENCY.to_string(), DRAIN.as_secs().to_string());
         let options = ["--concurrency", &concurrency, "--drain-s", &drain, "--corpora", &corpora, "--id", name];
         let arguments = ["worker", stage].iter().chain(more).chain(&options).map(|word| (*word).to_owned()).collect();
-        Self { name: name.to_owned(), arguments, child: None, due: None }
+        Self { name: name.to_owned(), arguments, child: None, asked: None, due: None }
     }
 }

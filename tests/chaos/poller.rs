@@ -12,6 +12,8 @@ use super::plan;
 
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(1);
+/// Different broken promises that are remembered.
+const TOLD_MAX: usize = 20;
 
 /// What one look showed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,16 +55,17 @@ impl Poller {
             while !is_over.load(Ordering::Relaxed) {
                 let looked = look(&folder, &mut known);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                match looked {
+                let broken = match looked {
                     Ok((sample, broken)) => {
                         seen.newest = sample;
-                        for told in broken {
-                            if !seen.broken.contains(&told) {
-                                seen.broken.push(told);
-                            }
-                        }
+                        broken
                     }
-                    Err(why) => seen.broken.push(why),
+                    Err(why) => vec![why],
+                };
+                for told in broken {
+                    if seen.broken.len() < TOLD_MAX && !seen.broken.contains(&told) {
+                        seen.broken.push(told);
+                    }
                 }
                 seen.looks += 1;
                 drop(seen);

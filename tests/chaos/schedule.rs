@@ -10,6 +10,8 @@ use super::lots::Lots;
 
 /// Faults at once.
 const AT_ONCE_MAX: usize = 3;
+/// Between a fault and the next of the same target: a process that comes back first learns to heed signals.
+const REST: Duration = Duration::from_secs(3);
 /// Nothing goes wrong before.
 const FIRST_MS: u64 = 3_000;
 /// Between two faults.
@@ -54,7 +56,10 @@ pub(crate) enum Kind {
 }
 
 /// A kind, how often it is in the deck, and how long it lasts at least and at most, in milliseconds. What lasts 0 needs no healing.
-const DECK: &[(Kind, usize, (u64, u64))] = &[
+type Card = (Kind, usize, (u64, u64));
+
+/// One of each kind, and more of those that meet any of five workers.
+const DECK: &[Card] = &[
     (Kind::Kill9, 3, (300, 4_000)),
     (Kind::Sigterm, 2, (300, 4_000)),
     (Kind::Sigstop, 2, (5_000, 40_000)),
@@ -154,15 +159,16 @@ impl fmt::Display for Act {
 pub(crate) fn schedule(seed: u64, time: Duration, workers: usize) -> Vec<Act> {
     let mut lots = Lots::new(seed);
     let end_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let (mut acts, mut deck): (Vec<Act>, Vec<(Kind, (u64, u64))>) = (Vec::new(), Vec::new());
+    let mut acts: Vec<Act> = Vec::new();
+    let mut deck: Vec<&Card> = Vec::new();
     let mut at_ms = FIRST_MS;
     // Ends, for every turn moves the time on.
     while at_ms < end_ms {
         if deck.is_empty() {
-            deck = DECK.iter().flat_map(|(kind, times, lasts)| std::iter::repeat_n((*kind, *lasts), *times)).collect();
+            deck = DECK.iter().flat_map(|card| std::iter::repeat_n(card, card.1)).collect();
             lots.shuffle(&mut deck);
         }
-        let Some((kind, (least_ms, most_ms))) = deck.pop() else { break };
+        let Some(&(kind, _, (least_ms, most_ms))) = deck.pop() else { break };
         let target = kind.target(&mut lots, workers);
         let share_percent = S3_SHARES_PERCENT[lots.between(0, S3_SHARES_PERCENT.len() as u64 - 1) as usize];
         // No single fault takes more than a quarter of a short run.
@@ -180,10 +186,10 @@ pub(crate) fn schedule(seed: u64, time: Duration, workers: usize) -> Vec<Act> {
     acts
 }
 
-/// Whether few enough others last when `act` begins, and none of its target.
+/// Whether few enough others last when `act` begins, and its target has recovered from the last one.
 fn fits(acts: &[Act], act: &Act) -> bool {
-    let lasting: Vec<&Act> = acts.iter().filter(|other| other.ends() >= act.at).collect();
-    lasting.len() < AT_ONCE_MAX && lasting.iter().all(|other| other.target != act.target)
+    let lasting = acts.iter().filter(|other| other.ends() >= act.at).count();
+    lasting < AT_ONCE_MAX && acts.iter().all(|other| other.target != act.target || other.ends() + REST <= act.at)
 }
 
 #[cfg(test)]

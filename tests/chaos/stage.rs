@@ -1,12 +1,15 @@
 //! The servers, the proxies before them and the processes between them: where faults are done and healed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
 use tests::services::{OwnBroker, OwnRedis, OwnS3, port_of};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::allowance::Allowance;
 use super::fleet::Fleet;
@@ -28,6 +31,8 @@ pub(crate) struct Stage {
     redis_proxy: Proxy,
     pub(crate) s3: OwnS3,
     down: Vec<usize>,
+    /// Somebody wants this to end.
+    is_interrupted: Arc<AtomicBool>,
     _proxies: Runtime,
 }
 
@@ -64,8 +69,14 @@ impl Stage {
             redis_proxy,
             s3,
             down: Vec::new(),
+            is_interrupted: interrupted(&proxies)?,
             _proxies: proxies,
         })
+    }
+
+    /// Whether somebody wants this to end: then servers have to be stopped, since not all of them end with us.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.is_interrupted.load(Ordering::Relaxed)
     }
 
     /// The archive's folder.
@@ -167,4 +178,20 @@ impl Stage {
         let journals = said.lines().find_map(|line| line.strip_prefix('*')).and_then(|count| count.trim().parse().ok()).unwrap_or(0);
         self.allowance.lost(journals, self.fleet.all_in_flight_max());
     }
+}
+
+/// A flag that the first SIGINT or SIGTERM sets.
+fn interrupted(runtime: &Runtime) -> std::io::Result<Arc<AtomicBool>> {
+    let _entered = runtime.enter();
+    let (mut interrupts, mut terminations) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let flag = Arc::<AtomicBool>::default();
+    let set = Arc::clone(&flag);
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = interrupts.recv() => {}
+            _ = terminations.recv() => {}
+        }
+        set.store(true, Ordering::Relaxed);
+    });
+    Ok(flag)
 }

@@ -94,6 +94,7 @@ fn dies_at(gap: &str, who: Who) {
     let mut synthesis = town.worker("synthesis");
     if who == Who::Filter {
         town.victim("filter", gap).aborted(gap);
+        town.prove_indexes();
     }
     let mut filter = town.worker("filter");
     town.all_terminal(JOBS, &mut [&mut synthesis, &mut filter]);

@@ -53,6 +53,9 @@ pub(crate) struct CrewSettings {
     pub(crate) corpora: Corpora,
 }
 
+/// A campaign by name, and its station, unless it need not or cannot be opened.
+type Opened = (String, Result<Option<Station>, VerbError>);
+
 /// A worker process.
 pub(crate) struct Crew {
     ground: Arc<Ground>,
@@ -62,7 +65,7 @@ pub(crate) struct Crew {
     known: Vec<Registered>,
     stations: BTreeMap<String, Station>,
     /// Driven by the loop itself, beside everything else.
-    opening: FuturesUnordered<LocalBoxFuture<'static, (String, Result<Option<Station>, VerbError>)>>,
+    opening: FuturesUnordered<LocalBoxFuture<'static, Opened>>,
     in_opening: Vec<String>,
     closing: JoinSet<(String, Result<WorkerReport, VerbError>)>,
     in_closing: Vec<String>,
@@ -240,7 +243,7 @@ impl Crew {
         rest.until = Instant::now() + rest.delays.next();
     }
 
-    fn note_opened(&mut self, (name, opened): (String, Result<Option<Station>, VerbError>)) {
+    fn note_opened(&mut self, (name, opened): Opened) {
         self.in_opening.retain(|opening| *opening != name);
         match opened {
             Ok(Some(station)) => {

@@ -222,7 +222,7 @@ impl Rate {
         }
         let Some((at, before)) = self.samples.front() else { return 0 };
         let millis = u64::try_from(now.duration_since(*at).as_millis()).unwrap_or(u64::MAX);
-        if millis == 0 { 0 } else { (done - before) * 60_000 / millis }
+        ((done - before) * 60_000).checked_div(millis).unwrap_or_default()
     }
 }
 

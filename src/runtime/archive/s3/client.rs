@@ -6,8 +6,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use aws_config::environment::credentials::EnvironmentVariableCredentialsProvider;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::credentials::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -36,7 +39,7 @@ pub struct S3Options {
     pub endpoint: Option<String>,
     /// Region to sign for; else `AWS_REGION` and the rest of the usual chain.
     pub region: Option<String>,
-    /// Access key; else the usual chain of credentials.
+    /// Access key; else the environment or the profile, and for AWS itself the rest of the usual chain.
     pub keys: Option<KeyPair>,
     /// How long to wait for the store.
     pub patience: Patience,
@@ -93,16 +96,18 @@ impl Store {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = options.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL_S3")).or_else(|| variable("AWS_ENDPOINT_URL"));
 
-        let mut regions = RegionProviderChain::first_try(options.region.clone().map(Region::new))
+        let regions = RegionProviderChain::first_try(options.region.clone().map(Region::new))
             .or_else(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new());
-        // Only AWS has the address where a machine's own region is asked for.
-        regions = if endpoint.as_deref().is_some_and(is_elsewhere) {
-            regions.or_else(Region::new(REGION_DEFAULT))
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
+        if endpoint.as_deref().is_some_and(is_elsewhere) {
+            // Another store has no use for what a machine of AWS can tell of itself, and must not be shown that machine's identity.
+            let named = CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
+                .or_else("Profile", ProfileFileCredentialsProvider::builder().build());
+            loader = loader.region(regions.or_else(Region::new(REGION_DEFAULT))).credentials_provider(named);
         } else {
-            regions.or_default_provider().or_else(Region::new(REGION_DEFAULT))
-        };
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).region(regions);
+            loader = loader.region(regions.or_default_provider().or_else(Region::new(REGION_DEFAULT)));
+        }
         if let Some(KeyPair { id, secret }) = options.keys.clone() {
             loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "given"));
         }

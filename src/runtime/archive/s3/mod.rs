@@ -5,7 +5,7 @@
 //! has one key and may be put twice.
 //!
 //! Bytes are checked both ways. What is put is signed together with its SHA-256, which every store verifies before it keeps anything; what is
-//! read is compared with the digest that was put beside it as metadata (see [`fingerprint`]). Neither needs the checksum headers that older
+//! read is compared with the digest that was put beside it as metadata (see `fingerprint.rs`). Neither needs the checksum headers that older
 //! stores refuse. A killed upload of a large object stays unfinished in the bucket, invisible: give the bucket a lifecycle rule that aborts
 //! multipart uploads after some days.
 

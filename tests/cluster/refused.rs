@@ -1,0 +1,85 @@
+//! Servers that are not there or refuse us, and a corpus that is missing: one clear error each.
+
+use std::time::{Duration, Instant};
+
+use super::town::{Servers, Town, eventually};
+use super::worker::Worker;
+
+/// A process that cannot work has to say so within this time.
+const SAID_WITHIN: Duration = Duration::from_secs(60);
+
+/// What is wrong, and a word that the error must have.
+type Wrong = (&'static str, &'static str, String, &'static str);
+
+#[test]
+fn servers_that_refuse_us_or_are_not_there_end_a_worker_with_one_error_and_exit_3() {
+    let town = Town::new(Servers::shared(), 1, Duration::ZERO, "");
+    town.submit();
+    let servers = &town.servers;
+    let nobody = "127.0.0.1:9";
+    let without_password = |url: &str| {
+        let (scheme, rest) = url.split_once("://").expect("a URL");
+        let (user, host) = rest.split_once('@').expect("a URL with a user");
+        format!("{scheme}://{}:wrong@{host}", user.split(':').next().unwrap_or_default())
+    };
+    let cases: [Wrong; 7] = [
+        ("a wrong password at the broker", "SLUICE_AMQP_URL", without_password(&servers.amqp), "does not let user sluice in"),
+        ("a wrong password at Redis", "SLUICE_REDIS_URL", without_password(&servers.redis), "SLUICE_REDIS_URL"),
+        ("a wrong key at S3", "AWS_SECRET_ACCESS_KEY", "wrong".to_owned(), "archive"),
+        ("a bucket that is not there", "SLUICE_ARCHIVE", "s3://no-such-bucket/a".to_owned(), "no-such-bucket"),
+        ("nobody at the broker's address", "SLUICE_AMQP_URL", format!("amqp://u:p@{nobody}/%2f"), nobody),
+        ("nobody at Redis's address", "SLUICE_REDIS_URL", format!("redis://:p@{nobody}"), nobody),
+        ("nobody at S3's address", "AWS_ENDPOINT_URL", format!("http://{nobody}"), "archive"),
+    ];
+    let began = Instant::now();
+    let mut workers: Vec<(Wrong, Worker)> = cases
+        .into_iter()
+        .map(|case| {
+            // Quiet, as by default: what is left is the error.
+            let environment = [(case.1, case.2.as_str()), ("SLUICE_LOG", "error,lapin=off")];
+            let worker = town.worker_with("filter", &[], &environment);
+            (case, worker)
+        })
+        .collect();
+    for ((what, _, _, word), worker) in &mut workers {
+        let (status, said) = (worker.ended(), worker.said());
+        assert_eq!(status.code(), Some(3), "{what}: {said}");
+        let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("sluice: failed to ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(*word), "{what}: {said}");
+        assert!(!said.contains("wrong"), "{what}: no secret is shown: {said}");
+    }
+    assert!(began.elapsed() < SAID_WITHIN, "it took {:?}", began.elapsed());
+}
+
+#[test]
+fn a_corpus_that_is_missing_is_said_once_and_worked_with_when_it_is_there() {
+    let town = Town::new(Servers::shared(), 3, Duration::ZERO, "");
+    town.submit();
+    let corpus = town.plan().corpus_id;
+    let folder = format!("corpora/{corpus}/");
+    let mut taken = Vec::new();
+    for build in town.folders(&folder) {
+        let mut folders = vec![format!("{folder}{build}/")];
+        // A snapshot is two folders deep.
+        folders.extend(town.folders(&folders[0]).iter().map(|inner| format!("{folder}{build}/{inner}/")));
+        for key in folders.iter().flat_map(|folder| town.keys(folder)) {
+            taken.push((key.clone(), town.object(&key).expect("it was just listed")));
+            town.delete(&key);
+        }
+    }
+    assert!(taken.len() > 1, "there was a corpus to take away");
+    let corpora = town.path("corpora");
+    let flags = ["--corpora", corpora.to_str().expect("UTF-8")];
+    let (mut synthesis, mut filter) = (town.worker_with("synthesis", &flags, &[]), town.worker("filter"));
+    let complaint = "the campaign cannot be worked on here";
+    eventually("the worker says that it has no corpus", || synthesis.said().contains(complaint));
+    assert!(!synthesis.is_over(), "it lives: {}", synthesis.said());
+    // The manifest says that the rest is there, so it comes last.
+    taken.sort_by_key(|(key, _)| key.ends_with("manifest.json"));
+    for (key, bytes) in taken {
+        town.put(&key, bytes);
+    }
+    town.all_terminal(3, &mut [&mut synthesis, &mut filter]);
+    assert!(synthesis.said().contains(corpus.as_str()), "the error names the corpus: {}", synthesis.said());
+    town.seal_and_prove(3);
+}
