@@ -106,7 +106,7 @@ impl Place {
 }
 
 /// An archive that must exist: a mistyped place is an error here, not a new archive.
-pub(crate) async fn open_existing(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
+async fn open_existing(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
     if !place.contains("://") && !std::path::Path::new(place).join(model::layout::ARCHIVE).is_file() {
         return Err(VerbError::Usage(format!("open the archive {place}: there is none (no {} in it)", model::layout::ARCHIVE)));
     }

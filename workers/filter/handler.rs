@@ -11,7 +11,7 @@ use dataset::DatasetError;
 use dataset::part::{self, Listing};
 use model::layout::CampaignKeys;
 use model::queue::MESSAGE_VERSION;
-use model::{Campaign, CandidateMessage, Ended, Job, Trajectory, Uid, VerdictObject};
+use model::{Campaign, CandidateMessage, Ended, Job, Step, Trajectory, Uid, VerdictObject};
 use runtime::{Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint};
 use teacher::{Journal, JournalFault, JournaledTeacher, Teacher, TeacherErrorKind};
 
@@ -48,12 +48,14 @@ impl FilterHandler {
         self.graded.load(Ordering::Relaxed)
     }
 
-    async fn filter(&self, uid: &Uid, job: &Job, lease: &Lease) -> Result<(), Failure> {
+    async fn filter(&self, uid: &Uid, job: &Job, lease: &Lease, context: &Context) -> Result<(), Failure> {
         let key = self.keys.verdict(self.grade.digest(), job.place.shard, &job.id);
-        if !self.archive.exists(&key).await? {
+        // A first message that the ledger gave us has no verdict: whoever wrote one was given it before, and has told the ledger or died of it.
+        let may_be_there = context.is_second_hand || lease.step != Step::default();
+        if !(may_be_there && self.archive.exists(&key).await?) {
             let bytes = self.judged(job, lease).await?;
-            // While the judge thought, another worker may have finished this job: what stands, stands.
-            if !self.archive.exists(&key).await? {
+            // While a model thought, another worker may have finished this job: what stands, stands.
+            if self.judge.is_none() || !self.archive.exists(&key).await? {
                 failpoint::hit("filter.before_verdict");
                 self.archive.put(&key, bytes).await?;
                 failpoint::hit("filter.after_verdict");
@@ -147,9 +149,9 @@ impl Handler for FilterHandler {
         Ok(false)
     }
 
-    async fn handle(&self, message: CandidateMessage, lease: &Lease, _context: &Context) -> Result<Disposition, Failure> {
+    async fn handle(&self, message: CandidateMessage, lease: &Lease, context: &Context) -> Result<Disposition, Failure> {
         match &message {
-            CandidateMessage::Candidate { uid, job, .. } => self.filter(uid, job, lease).await?,
+            CandidateMessage::Candidate { uid, job, .. } => self.filter(uid, job, lease, context).await?,
             CandidateMessage::Seal { shard, .. } => self.seal(*shard).await?,
         }
         Ok(Disposition::Done)

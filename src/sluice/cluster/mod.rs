@@ -10,7 +10,7 @@ use runtime::connections::Connections;
 use runtime::ledger::{RedisSettings, Registry};
 use runtime::queue::rabbitmq::{AmqpSettings, RabbitQueue};
 use runtime::retry::{Policy, Tried, retry};
-use runtime::{Archive, LedgerError, QueueError};
+use runtime::{Archive, ArchiveError, LedgerError, QueueError};
 
 use crate::exit::VerbError;
 
@@ -34,6 +34,17 @@ pub(crate) struct Connected {
     pub(crate) archive: Arc<dyn Archive>,
     pub(crate) queue: Arc<RabbitQueue>,
     pub(crate) registry: Arc<Registry>,
+}
+
+/// Opens the archive of a process that lives long: one that does not answer is waited for, as the others are.
+pub(crate) async fn wait_for_archive(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
+    let opened = retry(START, std::future::pending(), || async {
+        runtime::archive::connect(place).await.map_err(|error| match error {
+            ArchiveError::Unavailable { .. } => Tried::again(error),
+            error => Tried::Stop(error),
+        })
+    });
+    Ok(opened.await?)
 }
 
 impl Connected {

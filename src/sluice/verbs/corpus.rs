@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::CorpusVerb;
 use crate::exit::{End, VerbError};
-use crate::place::{archive_place, open_existing};
+use crate::place::archive_place;
 use crate::progress::{BuildBar, Spinner};
 use crate::tables;
 
@@ -64,8 +64,12 @@ async fn push(snapshot: &Path, archive: Option<&str>, as_json: bool) -> Result<(
 }
 
 async fn pull(id: &Digest, home: &Path, archive: Option<&str>, as_json: bool) -> Result<(), VerbError> {
+    let place = archive_place(archive)?;
     // A mistyped place is an error here, not a fresh archive.
-    let archive = open_existing(&archive_place(archive)?).await?;
+    if !place.contains("://") && !Path::new(&place).join(model::layout::ARCHIVE).is_file() {
+        return Err(VerbError::Usage(format!("open the archive {place}: there is none (no {} in it)", model::layout::ARCHIVE)));
+    }
+    let archive = runtime::archive::connect(&place).await?;
     let bar = MovedBar::new("MiB pulled");
     let pulled = corpora::pull(archive.as_ref(), id, home, |done, total| bar.show(done, total)).await;
     bar.finish();

@@ -7,9 +7,9 @@ use runtime::Shutdown;
 use runtime::telemetry::{Face, Health};
 
 use crate::args::ServeArgs;
-use crate::cluster::{Connected, Watch};
+use crate::cluster::{Connected, Watch, wait_for_archive};
 use crate::exit::{End, VerbError};
-use crate::place::{archive_place, open_existing};
+use crate::place::archive_place;
 
 /// Nothing it does takes long; what it was doing, the next one does.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<End, VerbError> {
     let board = Board::default();
     let (router, until) = (board.router(), shutdown.clone());
     let serving = tokio::spawn(face.serve(router, async move { until.requested().await }));
-    let connected = Connected::open(open_existing(&place).await?, &format!("coordinator-{}", std::process::id())).await?;
+    let connected = Connected::open(wait_for_archive(&place).await?, &format!("coordinator-{}", std::process::id())).await?;
     eprintln!("serves http://{address}: /metrics, /healthz, /readyz, /api/campaigns, /api/runnable");
     let end = Watch::new(connected, board, health, shutdown).run().await;
     serving.await.map_err(anyhow::Error::from)??;

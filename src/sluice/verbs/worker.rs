@@ -7,9 +7,9 @@ use runtime::telemetry::{Face, Health};
 
 use crate::args::WorkerArgs;
 use crate::cluster::corpora::Corpora;
-use crate::cluster::{Connected, Crew, CrewSettings, Role};
+use crate::cluster::{Connected, Crew, CrewSettings, Role, wait_for_archive};
 use crate::exit::{End, VerbError};
-use crate::place::{archive_place, open_existing};
+use crate::place::archive_place;
 
 pub(crate) async fn run(args: WorkerArgs) -> Result<End, VerbError> {
     let place = archive_place(args.archive.as_deref())?;
@@ -31,7 +31,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<End, VerbError> {
         });
     }
     let worker = args.id.unwrap_or_else(own_name);
-    let connected = Connected::open(open_existing(&place).await?, &worker).await?;
+    let connected = Connected::open(wait_for_archive(&place).await?, &worker).await?;
     let role = Role { stage: args.stage, quarantine: args.quarantine };
     eprintln!("{worker} serves {} from {place}", role.name());
     let settings = CrewSettings {

@@ -12,6 +12,7 @@ use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::credentials::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
@@ -99,11 +100,12 @@ impl Store {
         let regions = RegionProviderChain::first_try(options.region.clone().map(Region::new))
             .or_else(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new());
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
         if endpoint.as_deref().is_some_and(is_elsewhere) {
             // Another store has no use for what a machine of AWS can tell of itself, and must not be shown that machine's identity.
+            let profile = ProfileFileCredentialsProvider::builder().configure(&ProviderConfig::default().with_http_client(http));
             let named = CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-                .or_else("Profile", ProfileFileCredentialsProvider::builder().build());
+                .or_else("Profile", profile.build());
             loader = loader.region(regions.or_else(Region::new(REGION_DEFAULT))).credentials_provider(named);
         } else {
             loader = loader.region(regions.or_default_provider().or_else(Region::new(REGION_DEFAULT)));

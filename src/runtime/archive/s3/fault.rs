@@ -78,7 +78,7 @@ impl Fault {
         let lower = reason.to_ascii_lowercase();
         let advice = if lower.contains("certificate") {
             "let this machine trust the store's certificate authority (SSL_CERT_FILE), or correct the endpoint"
-        } else if lower.contains("credentials provider was not enabled") || lower.contains("no providers in chain provided credentials") {
+        } else if lower.contains("no credentials found in chain") || lower.contains("no providers in chain provided credentials") {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
         } else if code == "unsent" && !lower.contains("credential") {
             "check AWS_ENDPOINT_URL, AWS_REGION and the bucket's name"
@@ -137,7 +137,9 @@ pub(super) fn chain(error: &dyn Error) -> String {
         }
         cause = source.source();
     }
-    reason.chars().take(2 * MESSAGE_CHARS_MAX).collect()
+    // Some are written over several lines.
+    let words: Vec<&str> = reason.split_whitespace().collect();
+    words.join(" ").chars().take(2 * MESSAGE_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -170,7 +172,7 @@ mod tests {
 
     #[test]
     fn no_credentials_last_and_a_broken_connection_passes() {
-        let none = Fault::unsent("connect", "no providers in chain provided credentials".into());
+        let none = Fault::unsent("connect", "the credential provider was not enabled: no credentials found in chain".into());
         assert!(matches!(none.kind, Kind::Lasting { advice } if advice.contains("AWS_ACCESS_KEY_ID")));
         assert!(matches!(Fault::unsent("connect", "connection refused".into()).kind, Kind::Passing { .. }));
     }

@@ -9,8 +9,9 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 
 use crate::queue::QueueError;
 
-/// Seconds between signs of life that we propose; the broker may ask for fewer. A dead peer is noticed after two of them.
-const HEARTBEAT_S: u16 = 20;
+/// Seconds between signs of life that we propose; the broker may ask for fewer. It gives a silent peer up after two to three of them, and a
+/// stopped worker's jobs are to run elsewhere within half a minute. Below five, a busy machine looks like a dead one.
+const HEARTBEAT_S: u16 = 8;
 
 /// One broker.
 #[derive(Clone)]
