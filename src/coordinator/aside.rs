@@ -102,7 +102,7 @@ impl Aside<'_> {
         };
         if is_over {
             cleared.dropped += 1;
-        } else if reason == "delivery_limit" {
+        } else if reason.contains("delivery_limit") {
             let quarantine = from.unwrap_or(QueueName::Jobs(self.campaign.name.clone())).quarantine();
             self.queue.publish_urgent(&quarantine, delivery.body.clone()).await?;
             cleared.quarantined += 1;

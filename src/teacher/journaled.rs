@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::{Completion, Decision, Digest, Fact, JournalEntry, JournalKey, Step};
 use runtime::retry::{Policy, Tried, retry};
-use runtime::{ArchiveError, Failure, Lease, Ledger, LedgerError};
+use runtime::{ArchiveError, Failure, Lease, Ledger, LedgerError, failpoint};
 
 use crate::conversation::Conversation;
 use crate::{Request, Teacher, TeacherError, TeacherErrorKind};
@@ -176,6 +176,9 @@ impl Journal {
             })
         })
         .await;
+        if appended.is_ok() {
+            failpoint::hit("journal.after");
+        }
         let Some(copier) = &self.copier else { return appended };
         match &appended {
             Ok(()) => {

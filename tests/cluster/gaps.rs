@@ -32,6 +32,7 @@ const GAPS: &[(&str, Who)] = &[
     ("claim.before", Who::Synthesis),
     ("claim.after", Who::Synthesis),
     ("claim.after", Who::Filter),
+    ("journal.after", Who::Synthesis),
     ("handle.after", Who::Synthesis),
     ("synthesis.before_trajectory", Who::Synthesis),
     ("synthesis.after_trajectory", Who::Synthesis),

@@ -33,7 +33,11 @@ impl Town {
         let counts = &manifest["counts"];
         let ended = ["accepted", "rejected", "failed"].map(|status| number(&counts[status]));
         assert_eq!((number(&manifest["planned"]), number(&manifest["outstanding"])), (planned, 0), "{manifest}");
-        assert_eq!(ended.iter().sum::<u64>() + number(&manifest["cancelled"]), planned, "planned = accepted + rejected + failed + cancelled");
+        assert_eq!(
+            ended.iter().sum::<u64>() + number(&manifest["cancelled"]),
+            planned,
+            "planned = accepted + rejected + failed + cancelled"
+        );
 
         let (mut jobs, mut ranks, mut rows) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let grades = self.folders(&format!("{root}grades/"));
@@ -90,7 +94,11 @@ impl Town {
         let Some(path) = file["path"].as_str() else { return Vec::new() };
         let bytes = self.object(&format!("{grade}{path}")).unwrap_or_else(|| panic!("an index names {path}, which is not there"));
         let lines = zstd::decode_all(bytes.as_slice()).expect("a whole frame");
-        let rows: Vec<Value> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).expect("a row")).collect();
+        let rows: Vec<Value> = lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("a row"))
+            .collect();
         assert_eq!(rows.len() as u64, number(&file["rows"]), "{path} has as many rows as its index says");
         rows
     }

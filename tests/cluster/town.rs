@@ -174,7 +174,10 @@ impl Town {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice-under-test"));
         command.args(args).current_dir(self.folder.path()).env_remove("RUST_LOG").env_remove("SLUICE_FAILPOINT");
-        command.envs(self.servers.environment()).env("SLUICE_ARCHIVE", &self.archive).env("SLUICE_LOG", std::env::var("SLUICE_LOG").unwrap_or_else(|_| "info".to_owned()));
+        command
+            .envs(self.servers.environment())
+            .env("SLUICE_ARCHIVE", &self.archive)
+            .env("SLUICE_LOG", std::env::var("SLUICE_LOG").unwrap_or_else(|_| "info".to_owned()));
         command.env("SLUICE_CORPORA", commons().join("corpora"));
         command
     }
