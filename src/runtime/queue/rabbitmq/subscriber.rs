@@ -29,6 +29,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LEFTOVERS_MAX: Duration = Duration::from_secs(5);
 
 /// Whoever receives for this process.
+#[derive(Clone)]
 pub(super) struct Subscriber {
     pub(super) link: Link,
     pub(super) publisher: Arc<Publisher>,
@@ -43,7 +44,17 @@ pub(super) enum Source {
 }
 
 impl Subscriber {
+    /// In a task of its own, because a caller may stop waiting: what it began would leave a consumer at the broker that nobody cancels, and
+    /// messages with it that nobody has. Once it is whole and unwanted, it is given up as any subscription.
     pub(super) async fn subscribe(&self, source: Source, slots: usize) -> Result<Subscription, QueueError> {
+        let subscriber = self.clone();
+        let subscribing = self.tasks.spawn(async move { subscriber.subscribe_whole(source, slots).await });
+        subscribing.await.unwrap_or_else(|error| {
+            Err(QueueError::Unreachable { queue: "subscription".into(), reason: format!("subscribing ended early: {error}") })
+        })
+    }
+
+    async fn subscribe_whole(&self, source: Source, slots: usize) -> Result<Subscription, QueueError> {
         let slots = u16::try_from(slots).unwrap_or(u16::MAX).max(1);
         let from = match &source {
             Source::Queue(queue) => queue.to_string(),
