@@ -2,6 +2,7 @@
 //!
 //! One target, so that there is one link. The program under test is a process of its own wherever it is killed.
 
+mod cluster;
 mod contract;
 mod deployment;
 mod faults;
