@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use model::layout::CampaignKeys;
 use model::{Campaign, CandidateMessage, Digest, Ended, Job, JobMessage, Step};
-use runtime::{Archive, Delivery, Ledger, Queue, QueueName};
+use runtime::{Archive, Delivery, Ledger, Queue, QueueName, WorkKey};
 use serde::Deserialize;
 
 use crate::publish::PublishError;
@@ -156,9 +156,15 @@ impl Aside<'_> {
 
     async fn put_on_record(&self, subject: &Subject, reason: &str) -> Result<(), PublishError> {
         let keys = CampaignKeys::new(&self.campaign.name);
-        let (job, step, key) = match subject {
-            Subject::Synthesis(message) => (&message.job, message.step, keys.ended(message.job.place.shard, &message.job.id)),
-            Subject::Grading(job, step) => (job, *step, keys.grade_ended(self.grade, job.place.shard, &job.id)),
+        let (job, step, key, work) = match subject {
+            Subject::Synthesis(message) => {
+                let (shard, job) = (message.job.place.shard, &message.job);
+                (job, message.step, keys.ended(shard, &job.id), WorkKey::Synthesis(job.id.clone()))
+            }
+            Subject::Grading(job, step) => {
+                let work = WorkKey::Filter(self.grade.short().to_owned(), job.id.clone());
+                (job, *step, keys.grade_ended(self.grade, job.place.shard, &job.id), work)
+            }
             Subject::Seal | Subject::Foreign | Subject::Nothing(_) => return Ok(()),
         };
         let ended = Ended {
@@ -171,6 +177,7 @@ impl Aside<'_> {
             journal: Vec::new(),
         };
         dataset::frozen::put_json(self.archive, &key, &ended).await?;
+        self.ledger.note_effect(&work).await?;
         let known = self.ledger.note_terminal(self.grade.short(), job.place.shard, &[job.place.rank]).await?;
         let (members, _) = self.campaign.plan.members(job.place.shard);
         if known >= members.end - members.start {

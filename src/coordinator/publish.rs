@@ -10,6 +10,7 @@ use dataset::frozen::FrozenSeeds;
 use dataset::part::{self, Listing};
 use model::layout::{CampaignKeys, job_of_key};
 use model::queue::MESSAGE_VERSION;
+use model::settings::JudgeKind;
 use model::{Campaign, CandidateMessage, Digest, Job, JobId, JobMessage, Seed, Step};
 use runtime::{Archive, Ledger, LedgerError, Queue, QueueError, QueueName, WorkKey};
 
@@ -44,6 +45,17 @@ pub struct Published {
     pub seals: u64,
 }
 
+/// What a shard lacks, as the archive shows it at one moment.
+struct Lacking {
+    /// Trajectories without a verdict.
+    pointers: Vec<Job>,
+    /// Jobs without a trajectory.
+    fresh: Vec<(Job, Seed)>,
+    /// Jobs with a copy of their journal, or of their judge's: whoever takes one has to look for it, and a message at a first step would not
+    /// tell a process that looked before it was written.
+    copied: BTreeSet<JobId>,
+}
+
 /// Publishes everything of `campaign` that is not terminal under `grade`.
 ///
 /// # Errors
@@ -55,60 +67,124 @@ pub async fn publish_outstanding(
     campaign: &Campaign,
     grade: &Digest,
 ) -> Result<Published, PublishError> {
-    let keys = CampaignKeys::new(&campaign.name);
-    let jobs = QueueName::Jobs(campaign.name.clone());
-    let candidates = QueueName::Candidates(campaign.name.clone());
+    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name) };
     let mut seeds = FrozenSeeds::new(archive, &campaign.name);
     let mut published = Published::default();
     for shard in 0..campaign.plan.shards() {
-        let listing = Listing::of(archive, &keys, grade, shard).await?;
-        let (members, sample) = campaign.plan.members(shard);
+        publisher.publish(shard, &mut seeds, &mut published).await?;
+    }
+    Ok(published)
+}
+
+struct Publisher<'a> {
+    archive: &'a dyn Archive,
+    queue: &'a dyn Queue,
+    ledger: &'a dyn Ledger,
+    campaign: &'a Campaign,
+    grade: &'a Digest,
+    keys: CampaignKeys,
+}
+
+impl Publisher<'_> {
+    async fn publish(&self, shard: u64, seeds: &mut FrozenSeeds<'_>, published: &mut Published) -> Result<(), PublishError> {
+        let candidates = QueueName::Candidates(self.campaign.name.clone());
+        let listing = Listing::of(self.archive, &self.keys, self.grade, shard).await?;
+        let (members, _) = self.campaign.plan.members(shard);
         if listing.terminal() >= members.end - members.start {
-            if part::standing(archive, &keys, grade, shard, &listing).await?.is_none() {
-                let seal = CandidateMessage::seal(&campaign.uid, shard);
-                queue.publish(&candidates, vec![model::wire::encode_message("a seal message", &seal)?]).await?;
+            if part::standing(self.archive, &self.keys, self.grade, shard, &listing).await?.is_none() {
+                let seal = CandidateMessage::seal(&self.campaign.uid, shard);
+                self.queue.publish(&candidates, vec![model::wire::encode_message("a seal message", &seal)?]).await?;
                 published.seals += 1;
             }
-            continue;
+            return Ok(());
         }
-        let synthesised = archive.list(&keys.trajectories(shard)).await.map_err(DatasetError::from)?;
+        let Lacking { pointers, fresh, copied } = self.lacking(shard, &listing, seeds).await?;
+        for range in pointers.chunks(RANGE_JOBS) {
+            let work: Vec<WorkKey> = range.iter().map(|job| WorkKey::Filter(self.grade.short().to_owned(), job.id.clone())).collect();
+            let steps = self.replan(shard, &work, range.iter(), &copied, seeds).await?;
+            let bodies = range.iter().zip(steps).filter_map(|(job, step)| {
+                let message = CandidateMessage::candidate(&self.campaign.uid, job.clone()).at(step?);
+                Some(model::wire::encode_message("a candidate message", &message))
+            });
+            let bodies: Vec<Vec<u8>> = bodies.collect::<Result<_, _>>()?;
+            published.candidates += bodies.len() as u64;
+            self.queue.publish(&candidates, bodies).await?;
+        }
+        let jobs = QueueName::Jobs(self.campaign.name.clone());
+        for range in fresh.chunks(RANGE_JOBS) {
+            let work: Vec<WorkKey> = range.iter().map(|(job, _)| WorkKey::Synthesis(job.id.clone())).collect();
+            let steps = self.replan(shard, &work, range.iter().map(|(job, _)| job), &copied, seeds).await?;
+            let bodies = range.iter().zip(steps).filter_map(|((job, seed), step)| {
+                let (uid, job, seed) = (self.campaign.uid.clone(), job.clone(), seed.clone());
+                let message = JobMessage { version: MESSAGE_VERSION, uid, job, step: step?, seed };
+                Some(model::wire::encode_message("a job message", &message))
+            });
+            let bodies: Vec<Vec<u8>> = bodies.collect::<Result<_, _>>()?;
+            published.jobs += bodies.len() as u64;
+            self.queue.publish(&jobs, bodies).await?;
+        }
+        Ok(())
+    }
+
+    async fn lacking(&self, shard: u64, listing: &Listing, seeds: &mut FrozenSeeds<'_>) -> Result<Lacking, PublishError> {
+        let synthesised = self.archive.list(&self.keys.trajectories(shard)).await.map_err(DatasetError::from)?;
         let synthesised: BTreeSet<JobId> = synthesised.iter().filter_map(|object| job_of_key(&object.key)).collect();
-        let (mut pointers, mut fresh) = (Vec::new(), Vec::new());
+        let mut folders = vec![self.keys.shard_journals(shard)];
+        if matches!(self.campaign.settings.judge.kind, JudgeKind::Http { .. }) {
+            folders.push(self.keys.shard_judge_journals(self.grade, shard));
+        }
+        let mut copied = BTreeSet::new();
+        for folder in folders {
+            let names = self.archive.folders(&folder).await.map_err(DatasetError::from)?;
+            copied.extend(names.iter().filter_map(|name| JobId::parse(name)));
+        }
+        let mut lacking = Lacking { pointers: Vec::new(), fresh: Vec::new(), copied };
+        let (members, sample) = self.campaign.plan.members(shard);
         for number in members {
             let seed = seeds.get(number).await?;
-            let job = Job { id: JobId::of(&campaign.uid, &seed.id, sample), place: campaign.plan.place(number, sample), sample };
+            let job = Job { id: JobId::of(&self.campaign.uid, &seed.id, sample), place: self.campaign.plan.place(number, sample), sample };
             if listing.verdicts.contains(&job.id) || listing.ended.contains(&job.id) {
                 continue;
             }
             if synthesised.contains(&job.id) {
-                pointers.push(job);
+                lacking.pointers.push(job);
             } else {
-                fresh.push((job, seed));
+                lacking.fresh.push((job, seed));
             }
         }
-        for range in pointers.chunks(RANGE_JOBS) {
-            let work: Vec<WorkKey> = range.iter().map(|job| WorkKey::Filter(grade.short().to_owned(), job.id.clone())).collect();
-            let steps = ledger.replan(&work).await?;
-            let encode = |(job, step): (&Job, Step)| {
-                model::wire::encode_message("a candidate message", &CandidateMessage::candidate(&campaign.uid, job.clone()).at(step))
-            };
-            let bodies: Vec<Vec<u8>> = range.iter().zip(steps).map(encode).collect::<Result<_, _>>()?;
-            published.candidates += bodies.len() as u64;
-            queue.publish(&candidates, bodies).await?;
-        }
-        for range in fresh.chunks(RANGE_JOBS) {
-            // A job that got further than its first message would find this one stale otherwise.
-            let work: Vec<WorkKey> = range.iter().map(|(job, _)| WorkKey::Synthesis(job.id.clone())).collect();
-            let steps = ledger.replan(&work).await?;
-            let encode = |((job, seed), step): (&(Job, Seed), Step)| {
-                let message =
-                    JobMessage { version: MESSAGE_VERSION, uid: campaign.uid.clone(), job: job.clone(), step, seed: seed.clone() };
-                model::wire::encode_message("a job message", &message)
-            };
-            let bodies: Vec<Vec<u8>> = range.iter().zip(steps).map(encode).collect::<Result<_, _>>()?;
-            published.jobs += bodies.len() as u64;
-            queue.publish(&jobs, bodies).await?;
-        }
+        Ok(lacking)
     }
-    Ok(published)
+
+    /// At which step each of `jobs` is published, or that it is not: it ended between the listing and the question to the ledger, which would
+    /// otherwise have it done all over again.
+    async fn replan<'j>(
+        &self,
+        shard: u64,
+        work: &[WorkKey],
+        jobs: impl Iterator<Item = &'j Job>,
+        copied: &BTreeSet<JobId>,
+        seeds: &mut FrozenSeeds<'_>,
+    ) -> Result<Vec<Option<Step>>, PublishError> {
+        let replanned = self.ledger.replan(work).await?;
+        // A job that got further than its first message would find this one stale otherwise.
+        let step = |job: &Job, step: Step| if step == Step::default() && copied.contains(&job.id) { step.next_slice() } else { step };
+        let mut steps: Vec<Option<Step>> = jobs.zip(&replanned).map(|(job, known)| Some(step(job, known.step))).collect();
+        if !replanned.iter().any(|known| known.was_done) {
+            return Ok(steps);
+        }
+        let listing = Listing::of(self.archive, &self.keys, self.grade, shard).await?;
+        let lacking = self.lacking(shard, &listing, seeds).await?;
+        let fresh = lacking.fresh.into_iter().map(|(job, _)| WorkKey::Synthesis(job.id));
+        let pointers = lacking.pointers.into_iter().map(|job| WorkKey::Filter(self.grade.short().to_owned(), job.id));
+        let lacking: BTreeSet<WorkKey> = fresh.chain(pointers).collect();
+        let mut ended = Vec::new();
+        for ((key, known), step) in work.iter().zip(&replanned).zip(&mut steps) {
+            if known.was_done && !lacking.contains(key) {
+                ended.push(key.clone());
+                *step = None;
+            }
+        }
+        self.ledger.mark_done(&ended).await?;
+        Ok(steps)
+    }
 }

@@ -48,6 +48,10 @@ pub async fn rebuild(
             Some((index, _)) if listing.agrees_with(&index) => {
                 spent += index.sums.teacher;
                 spent += index.sums.judge;
+                // What failed has no row, and was paid for all the same.
+                if !settings.budget.is_unlimited() {
+                    spent += spent_in_vain(archive, &keys, shard, &listing).await?;
+                }
             }
             // Reading every object is worth it only where spending has a limit.
             _ if !settings.budget.is_unlimited() => spent += spent_in(archive, &keys, grade, shard, &listing).await?,
@@ -82,6 +86,13 @@ async fn spent_in(
         let trajectory = bytes.and_then(|bytes| model::wire::decode_object::<Trajectory>("a trajectory", &bytes).ok());
         spent += trajectory.map(|trajectory| trajectory.usage).unwrap_or_default();
     }
+    spent += spent_in_vain(archive, keys, shard, listing).await?;
+    Ok(spent)
+}
+
+/// What the jobs of a shard cost that failed.
+async fn spent_in_vain(archive: &dyn Archive, keys: &CampaignKeys, shard: u64, listing: &Listing) -> Result<Usage, PublishError> {
+    let mut spent = Usage::default();
     for job in &listing.ended {
         let bytes = archive.get(&keys.ended(shard, job)).await.map_err(DatasetError::from)?;
         let ended = bytes.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());

@@ -48,17 +48,14 @@ pub async fn retry(
             // What failed in grading has its trajectory, and is graded again; all else is researched again.
             let graded = read(archive, &keys.grade_ended(grade, shard, &job.id)).await?;
             let in_grading = graded.as_ref().is_some_and(|ended| !ended.kind.starts_with("trajectory_"));
-            let ended = match graded {
-                Some(ended) => ended,
-                None => match read(archive, &keys.ended(shard, &job.id)).await? {
-                    Some(ended) => ended,
-                    None => continue,
-                },
-            };
+            let researched = read(archive, &keys.ended(shard, &job.id)).await?;
+            // Above every round of the job: a message of one that is on record would find its end there.
+            let round = graded.iter().chain(&researched).map(|ended| ended.round).max().unwrap_or_default();
+            let Some(ended) = graded.or(researched) else { continue };
             if !kinds.is_empty() && !kinds.contains(&ended.kind) {
                 continue;
             }
-            let step = Step { round: ended.round + 1, ..Step::default() };
+            let step = Step { round: round + 1, ..Step::default() };
             if in_grading {
                 ledger.reopen(&WorkKey::Filter(grade.short().to_owned(), job.id.clone())).await?;
                 let body = model::wire::encode_message("a candidate message", &CandidateMessage::candidate(&campaign.uid, job).at(step))?;
@@ -68,6 +65,10 @@ pub async fn retry(
                     ledger.reopen(&work).await?;
                 }
                 drop_journal(archive, &keys, shard, &job.id).await?;
+                // One that cannot be read would pass for the effect of the new round.
+                if ended.kind.starts_with("trajectory_") {
+                    archive.delete(&keys.trajectory(shard, &job.id)).await.map_err(DatasetError::from)?;
+                }
                 let message = JobMessage { version: MESSAGE_VERSION, uid: campaign.uid.clone(), job, step, seed };
                 let body = model::wire::encode_message("a job message", &message)?;
                 queue.publish(&QueueName::Jobs(campaign.name.clone()), vec![body]).await?;

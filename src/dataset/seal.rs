@@ -81,7 +81,8 @@ pub async fn seal(
         shards,
     };
     let manifest = publish(archive, &keys, manifest).await?;
-    sweep::sweep(archive.as_ref(), campaign, &manifest.shards).await;
+    failpoint::hit("seal.after_manifests");
+    sweep::sweep(archive.as_ref(), campaign, grade, &manifest.shards).await;
     Ok(manifest)
 }
 

@@ -132,6 +132,21 @@ impl CampaignKeys {
         format!("{}{job}.json", self.grade_ended_folder(grade, shard))
     }
 
+    /// Folder of the copies of the journals of a grade's judge, a folder a shard in it.
+    pub fn judge_journals(&self, grade: &Digest) -> String {
+        format!("{}journals/", self.grade(grade))
+    }
+
+    /// Folder of a shard's copies of the journals of a grade's judge, a folder a job in it.
+    pub fn shard_judge_journals(&self, grade: &Digest, shard: u64) -> String {
+        format!("{}{shard}/", self.judge_journals(grade))
+    }
+
+    /// Folder of the segments of the journal of a job's judge.
+    pub fn judge_journal_folder(&self, grade: &Digest, shard: u64, job: &JobId) -> String {
+        format!("{}{job}/", self.shard_judge_journals(grade, shard))
+    }
+
     /// Folder of a grade's shard indexes.
     pub fn indexes(&self, grade: &Digest) -> String {
         format!("{}shards/", self.grade(grade))

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `claim.before` | a message was received and read; nobody holds its job |
 //! | `claim.after` | the ledger knows who holds the job; nothing was done |
+//! | `journal.before` | a fact is there, paid for, and in no journal |
 //! | `journal.after` | a fact is in the ledger's journal; nobody acted on it |
 //! | `handle.after` | the handler returned; where it succeeded, its effects are durable and published, and the ledger does not know |
 //! | `finish.after` | the ledger knows that the work is done; the message is not acknowledged |

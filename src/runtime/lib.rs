@@ -16,7 +16,7 @@ pub mod worker;
 
 pub use archive::directory::random_id;
 pub use archive::{Archive, ArchiveError};
-pub use ledger::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, WorkKey};
+pub use ledger::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey};
 pub use queue::{Aside, Delivery, Depth, Queue, QueueError, QueueName, Subscription};
 pub use shutdown::Shutdown;
 pub use worker::{Context, Disposition, Failure, FailureKind, Handler, Holds, Opened, Slots, Worker, WorkerReport, WorkerSettings};

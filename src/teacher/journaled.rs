@@ -169,6 +169,7 @@ impl Journal {
     /// cannot go on without the ledger ([`Journal::is_ahead_of_ledger`]).
     async fn append(&self, key: JournalKey, request: Digest, fact: Fact) -> Result<(), LedgerError> {
         let entry = JournalEntry { key, request, fact };
+        failpoint::hit("journal.before");
         let appended = retry(APPEND, tokio::time::sleep(self.hold), || async {
             self.ledger.append(&self.lease, vec![entry.clone()]).await.map_err(|error| match error {
                 LedgerError::Unreachable { .. } => Tried::again(error),
@@ -286,6 +287,11 @@ impl JournaledTeacher {
     /// `teacher`, recorded in `journal`.
     pub fn new(teacher: Arc<dyn Teacher>, journal: Journal) -> Self {
         Self { teacher, journal }
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Completion, ControlState, Digest, Fact, FinishReason, JobId, JournalEntry, JournalKey, Step, Uid, Usage};
 use runtime::ledger::embedded::EmbeddedLedger;
-use runtime::{Ask, Claim, Lease, Ledger, LedgerError, WorkKey};
+use runtime::{Ask, Claim, Lease, Ledger, LedgerError, Replanned, WorkKey};
 
 mod embedded_only;
 mod redis_only;
@@ -64,6 +64,7 @@ macro_rules! promises {
                 a_person_can_reopen_what_was_done,
                 what_is_planned_again_is_not_done_and_its_message_is_not_stale,
                 what_a_rebuilder_marks_is_done,
+                work_whose_effect_was_seen_waits_no_more_and_is_not_done_either,
                 what_journaled_completions_cost_adds_up_and_never_falls,
                 a_seal_is_never_done_for_good,
                 standing_follows_what_happens,
@@ -242,16 +243,30 @@ async fn a_person_can_reopen_what_was_done(made: &Made) {
 
 async fn what_is_planned_again_is_not_done_and_its_message_is_not_stale(made: &Made) {
     let ledger = &*made.ledger;
-    assert_eq!(ledger.replan(&[job("never seen")]).await.expect("reachable"), [Step::default()]);
+    assert_eq!(ledger.replan(&[job("never seen")]).await.expect("reachable"), [Replanned::default()]);
     let lease = take(ledger, &job("a"), step(2, 1)).await;
     ledger.finish(&lease).await.expect("held");
     let released = take(ledger, &job("b"), step(3, 2)).await;
     ledger.release(&released).await.expect("held");
     let at = ledger.replan(&[job("a"), job("b")]).await.expect("reachable");
-    assert_eq!(at[1], step(3, 2));
-    take(ledger, &job("a"), at[0]).await;
-    assert_eq!(ledger.replan(&[job("a")]).await.expect("reachable"), at[..1]);
-    assert_eq!(ledger.claim(&job("a"), at[0].into()).await.expect("reachable"), Claim::Mine, "what runs goes on");
+    assert_eq!(at[1], Replanned { step: step(3, 2), was_done: false });
+    assert!(at[0].was_done, "whoever asked looks into the archive again");
+    take(ledger, &job("a"), at[0].step).await;
+    assert_eq!(ledger.replan(&[job("a")]).await.expect("reachable"), [Replanned { was_done: false, ..at[0] }]);
+    assert_eq!(ledger.claim(&job("a"), at[0].step.into()).await.expect("reachable"), Claim::Mine, "what runs goes on");
+}
+
+async fn work_whose_effect_was_seen_waits_no_more_and_is_not_done_either(made: &Made) {
+    let ledger = &*made.ledger;
+    ledger.note_effect(&job("never seen")).await.expect("nothing to do");
+    let lease = take(ledger, &job("a"), step(0, 0)).await;
+    ledger.release(&lease).await.expect("held");
+    assert_eq!(counts(ledger).await, (0, 1));
+    for _ in 0..2 {
+        ledger.note_effect(&job("a")).await.expect("reachable");
+        assert_eq!(counts(ledger).await, (0, 0));
+    }
+    take(ledger, &job("a"), Step { round: 1, ..Step::default() }).await;
 }
 
 async fn what_a_rebuilder_marks_is_done(made: &Made) {

@@ -13,9 +13,14 @@ use model::layout::CampaignKeys;
 use model::queue::MESSAGE_VERSION;
 use model::{Campaign, CandidateMessage, Ended, Job, Step, Trajectory, Uid, VerdictObject};
 use runtime::{Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint};
+use teacher::journaled::JournalCopy;
 use teacher::{Journal, JournalFault, JournaledTeacher, Teacher, TeacherErrorKind};
 
 use crate::grade::{Grade, JudgeError};
+
+/// An outage after which the copy of the judge's journal may hold what the ledger lacks. The message would come back as it was, and nobody
+/// would look for the copy: a continuation says by its step that there is one.
+const COPIED: &str = "judge_outage_copied";
 
 /// Grades candidates of one campaign and writes its shards.
 pub struct FilterHandler {
@@ -53,7 +58,7 @@ impl FilterHandler {
         // A first message that the ledger gave us has no verdict: whoever wrote one was given it before, and has told the ledger or died of it.
         let may_be_there = context.is_second_hand || lease.step != Step::default();
         if !(may_be_there && self.archive.exists(&key).await?) {
-            let bytes = self.judged(job, lease).await?;
+            let bytes = self.judged(job, lease, context).await?;
             // While a model thought, another worker may have finished this job: what stands, stands.
             if self.judge.is_none() || !self.archive.exists(&key).await? {
                 failpoint::hit("filter.before_verdict");
@@ -66,7 +71,7 @@ impl FilterHandler {
     }
 
     /// The bytes of the verdict object.
-    async fn judged(&self, job: &Job, lease: &Lease) -> Result<Vec<u8>, Failure> {
+    async fn judged(&self, job: &Job, lease: &Lease, context: &Context) -> Result<Vec<u8>, Failure> {
         let key = self.keys.trajectory(job.place.shard, &job.id);
         let Some(bytes) = self.archive.get(&key).await? else {
             return Err(Failure::permanent("trajectory_missing", format!("read {key}: there is no such object, and no verdict either")));
@@ -74,14 +79,18 @@ impl FilterHandler {
         let trajectory: Trajectory = model::wire::decode_object("a trajectory", &bytes)
             .map_err(|error| Failure::permanent("trajectory_damaged", format!("read {key}: {error}")))?;
         let verdict = match &self.judge {
-            None => self.grade.evaluate(&trajectory, None).await,
+            None => self.grade.evaluate(&trajectory, None).await.map_err(judge_failed)?,
             Some(judge) => {
-                let journal = Journal::open(Arc::clone(&self.ledger), lease.clone(), None).await?;
+                let folder = self.keys.judge_journal_folder(self.grade.digest(), job.place.shard, &job.id);
+                let copy = JournalCopy { archive: Arc::clone(&self.archive), folder, is_expected: context.is_second_hand };
+                let opened = Journal::open(Arc::clone(&self.ledger), lease.clone(), Some(copy)).await;
+                let journal = opened.map_err(|error| copied(error.into(), context.is_second_hand))?;
                 let judge = JournaledTeacher::new(Arc::clone(judge), journal);
-                self.grade.evaluate(&trajectory, Some(&judge)).await
+                let evaluated = self.grade.evaluate(&trajectory, Some(&judge)).await;
+                evaluated.map_err(|error| copied(judge_failed(error), judge.journal().is_ahead_of_ledger()))?
             }
         };
-        let object = VerdictObject { verdict: verdict.map_err(judge_failed)?, trajectory };
+        let object = VerdictObject { verdict, trajectory };
         let encoded = tokio::task::spawn_blocking(move || model::wire::encode_object("a verdict", &object)).await;
         let encoded = encoded.map_err(|error| Failure::transient("panic", format!("encode a verdict: {error}")))?;
         encoded.map_err(|error| Failure::permanent("unencodable", error.to_string()))
@@ -100,6 +109,7 @@ impl FilterHandler {
             model::wire::encode_message("a seal message", &seal).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
         failpoint::hit("filter.before_seal_message");
         self.queue.publish_urgent(&QueueName::Candidates(self.campaign.name.clone()), body).await?;
+        failpoint::hit("filter.after_seal_message");
         Ok(())
     }
 
@@ -150,11 +160,20 @@ impl Handler for FilterHandler {
     }
 
     async fn handle(&self, message: CandidateMessage, lease: &Lease, context: &Context) -> Result<Disposition, Failure> {
-        match &message {
-            CandidateMessage::Candidate { uid, job, .. } => self.filter(uid, job, lease, context).await?,
-            CandidateMessage::Seal { shard, .. } => self.seal(*shard).await?,
+        let done = match &message {
+            CandidateMessage::Candidate { uid, job, .. } => self.filter(uid, job, lease, context).await,
+            CandidateMessage::Seal { shard, .. } => self.seal(*shard).await,
+        };
+        match done {
+            Ok(()) => Ok(Disposition::Done),
+            Err(failure) if failure.name == COPIED && message.step() == Step::default() => {
+                let next = message.at(Step::default().next_slice());
+                let continuation = model::wire::encode_message("a candidate message", &next);
+                let continuation = continuation.map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
+                Ok(Disposition::Yield { continuation })
+            }
+            Err(failure) => Err(failure),
         }
-        Ok(Disposition::Done)
     }
 
     fn next_attempt(&self, message: &CandidateMessage) -> Vec<u8> {
@@ -182,6 +201,14 @@ impl Handler for FilterHandler {
         // Below the grade: the trajectory is there, and another grade may fare better with it.
         self.archive.put(&self.keys.grade_ended(self.grade.digest(), job.place.shard, &job.id), bytes).await?;
         self.look_at_shard(uid, job).await
+    }
+}
+
+/// The failure, marked when it leaves something in the copy alone.
+fn copied(failure: Failure, may_be_in_copy: bool) -> Failure {
+    match failure.kind {
+        FailureKind::Outage if may_be_in_copy => Failure { name: COPIED, ..failure },
+        _ => failure,
     }
 }
 

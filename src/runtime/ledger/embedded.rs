@@ -10,13 +10,13 @@ use std::time::Duration;
 use std::{fs, io};
 
 use async_trait::async_trait;
-use model::{ControlState, JournalEntry, Step, Usage, wire};
+use model::{ControlState, JournalEntry, Usage, wire};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, WorkKey, cost_of};
+use super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
 use crate::disk;
 
 mod book;
@@ -131,6 +131,11 @@ impl Ledger for EmbeddedLedger {
         self.ask(move |book| book.release(&lease)).await
     }
 
+    /// Nobody asks this ledger what was wasted: a run that is interrupted says it itself.
+    async fn abandon(&self, lease: &Lease) -> Result<(), LedgerError> {
+        self.release(lease).await
+    }
+
     async fn finish(&self, lease: &Lease) -> Result<(), LedgerError> {
         let lease = lease.clone();
         self.ask(move |book| book.finish(&lease)).await
@@ -154,7 +159,12 @@ impl Ledger for EmbeddedLedger {
         self.ask(move |book| keys.iter().try_for_each(|key| book.mark_done(key))).await
     }
 
-    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Step>, LedgerError> {
+    async fn note_effect(&self, key: &WorkKey) -> Result<(), LedgerError> {
+        let key = key.clone();
+        self.ask(move |book| book.note_effect(&key)).await
+    }
+
+    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Replanned>, LedgerError> {
         let keys = keys.to_vec();
         self.ask(move |book| keys.iter().map(|key| book.replan(key)).collect()).await
     }

@@ -143,6 +143,18 @@ pub struct LedgerStanding {
     pub yielded: u64,
     /// What all journaled completions cost, as far as it knows.
     pub usage: Usage,
+    /// What came back too late to be journaled, because somebody had taken the work over, and, as calls without tokens, what was cut off in
+    /// flight. Completions that a killed worker had in flight nobody knows of. The embedded ledger keeps no such count.
+    pub wasted: Usage,
+}
+
+/// How far planned work had come, as the ledger remembers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replanned {
+    /// A step at which a message of it is not stale.
+    pub step: Step,
+    /// The ledger had it as done until now.
+    pub was_done: bool,
 }
 
 /// What `entries` cost, all completions together.
@@ -181,6 +193,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Asked again by the same holder (an answer may be lost) it succeeds: only a later claim fences.
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
 
+    /// As [`Ledger::release`], for work that was cut off: the completion it had in flight is counted as wasted, once.
+    async fn abandon(&self, lease: &Lease) -> Result<(), LedgerError>;
+
     /// Marks the work done and drops its journal: the effect is in the archive. Fenced, and repeatable as
     /// [`Ledger::release`]. A seal is dropped but never remembered as done, nor is its step: a
     /// shard is sealed again after a retry, by a message at the first step, and the archive's index decides.
@@ -200,10 +215,14 @@ pub trait Ledger: Send + Sync + 'static {
     /// Whoever rebuilds the ledger says: the archive has the effects of `keys`.
     async fn mark_done(&self, keys: &[WorkKey]) -> Result<(), LedgerError>;
 
-    /// Whoever publishes again what is outstanding says so here: the archive has no effect of `keys`, so they are not done, whatever is
-    /// remembered (archive and ledger are synced apart, and a power loss may cost one of them more). Returns for each a step at which a message
-    /// is not stale.
-    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Step>, LedgerError>;
+    /// Whoever was delivered a message again and saw the effect of `key` in the archive says so: a dead holder of it, and a message of it that
+    /// waits, count no more. Nothing changes for a living one, and it is not remembered as done: a person's retry may be on its way.
+    async fn note_effect(&self, key: &WorkKey) -> Result<(), LedgerError>;
+
+    /// Whoever publishes again what is outstanding says so here: the archive had no effect of `keys`, so they are not done, whatever is
+    /// remembered (archive and ledger are synced apart, and a power loss may cost one of them more). What was done until now may have ended
+    /// since the archive was looked at; the caller looks again, and marks it done again if so.
+    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Replanned>, LedgerError>;
 
     /// Forgets that `key` was done or suspected, for a retry by a person.
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError>;

@@ -44,6 +44,11 @@ impl HeldTable {
         }
     }
 
+    /// Whether work on `key` is under way.
+    pub(super) fn is_under_way(&self, key: &WorkKey) -> bool {
+        self.state().under_way.contains_key(key)
+    }
+
     /// At most `most` of the keys under way.
     fn keys(&self, most: usize) -> Vec<WorkKey> {
         self.state().under_way.keys().take(most).cloned().collect()

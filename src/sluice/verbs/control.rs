@@ -84,6 +84,7 @@ async fn serves(connected: &Connected, name: &str) -> Result<bool, VerbError> {
 
 pub(crate) async fn resume(args: CampaignArgs) -> Result<End, VerbError> {
     let (connected, place) = open(&args).await?;
+    let was_paused = place.control.state == ControlState::Paused;
     set_state(&connected, &place, ControlState::Running).await?;
     let name = place.campaign.name.clone();
     coordinator::mark_submitted(place.archive.as_ref(), &name).await?;
@@ -92,7 +93,8 @@ pub(crate) async fn resume(args: CampaignArgs) -> Result<End, VerbError> {
     let outstanding = coordinator::progress(place.archive.as_ref(), &loaded.campaign, loaded.grade.digest()).await?.outstanding;
     let ledger = connected.registry.ledger(&loaded.campaign.uid);
     let is_whole = ledger.standing().await?.is_whole;
-    if waiting >= outstanding && is_whole {
+    // Only after a pause: whoever resumes what runs already misses something, and depths count what stands for no job too.
+    if was_paused && waiting >= outstanding && is_whole {
         connected.registry.register(&registered(&loaded)).await?;
         connected.close().await;
         let said = format!("{name} runs on; its {waiting} messages wait in the broker, so nothing was published again");

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use model::{ControlState, Step, Usage, wire};
+use model::{ControlState, Usage, wire};
 
 use super::claims::{Answer, Claimant, Remembered, Standing, after_death, decide, has_grown, room_after};
 use super::lock::Lock;
 use super::store::{Space, Store};
-use crate::ledger::{Ask, Claim, Lease, LedgerError, LedgerStanding, WorkKey};
+use crate::ledger::{Ask, Claim, Lease, LedgerError, LedgerStanding, Replanned, WorkKey};
 
 const CONTROL: &[u8] = b"control";
 const USAGE: &[u8] = b"usage";
@@ -211,13 +211,20 @@ impl Book {
         Ok(())
     }
 
-    pub(super) fn replan(&mut self, key: &WorkKey) -> Result<Step, LedgerError> {
-        let Some(known) = self.remembered(key)? else { return Ok(Step::default()) };
-        let step = known.step;
-        if known.standing == Standing::Done {
+    pub(super) fn replan(&mut self, key: &WorkKey) -> Result<Replanned, LedgerError> {
+        let Some(known) = self.remembered(key)? else { return Ok(Replanned::default()) };
+        let replanned = Replanned { step: known.step, was_done: known.standing == Standing::Done };
+        if replanned.was_done {
             self.remember(key, &Remembered { standing: Standing::Free, ..known })?;
         }
-        Ok(step)
+        Ok(replanned)
+    }
+
+    pub(super) fn note_effect(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
+        let known = self.remembered(key)?.filter(|known| known.standing == Standing::Waiting && !self.held.contains_key(key));
+        let Some(known) = known else { return Ok(()) };
+        self.waiting -= 1;
+        self.remember(key, &Remembered { standing: Standing::Free, ..known })
     }
 
     pub(super) fn reopen(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
@@ -249,6 +256,7 @@ impl Book {
             running: self.held.len() as u64,
             yielded: self.waiting,
             usage: self.usage,
+            wasted: Usage::default(),
         }
     }
 

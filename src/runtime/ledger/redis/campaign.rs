@@ -9,7 +9,7 @@ use ::redis::{FromRedisValue, Pipeline, Script, ScriptInvocation};
 use async_trait::async_trait;
 use model::{ControlState, JournalEntry, Step, Usage, wire};
 
-use super::super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, WorkKey, cost_of};
+use super::super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
 use super::holds::{Asking, Holds};
 use super::keys::{Keys, parse_step, step_text};
 use super::line::{Line, Sent};
@@ -46,7 +46,7 @@ impl RedisLedger {
         let keys = &self.keys;
         let mut call = script.prepare_invoke();
         call.key(&keys.meta).key(&keys.done).key(keys.work(key)).key(keys.journal(key)).key(&keys.held).key(&keys.waiting);
-        call.key(self.presence()).arg(key.to_string());
+        call.key(self.presence()).key(&keys.wasted).arg(key.to_string());
         call
     }
 
@@ -65,6 +65,14 @@ impl RedisLedger {
                 Err(fenced())
             }
         }
+    }
+
+    async fn give_back(&self, lease: &Lease, was_cut_off: bool) -> Result<(), LedgerError> {
+        let mut call = self.call(&self.scripts.release, &lease.key);
+        call.arg(step_text(lease.step)).arg(lease.epoch).arg(KEPT_S).arg(u8::from(was_cut_off));
+        self.fenced("release", lease, &call).await?;
+        self.holds.let_go(&lease.key, lease.epoch);
+        Ok(())
     }
 
     async fn pipe<T: FromRedisValue>(&self, op: &'static str, pipe: &Pipeline) -> Result<T, LedgerError> {
@@ -164,11 +172,11 @@ impl Ledger for RedisLedger {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
-        let mut call = self.call(&self.scripts.release, &lease.key);
-        call.arg(step_text(lease.step)).arg(lease.epoch).arg(KEPT_S);
-        self.fenced("release", lease, &call).await?;
-        self.holds.let_go(&lease.key, lease.epoch);
-        Ok(())
+        self.give_back(lease, false).await
+    }
+
+    async fn abandon(&self, lease: &Lease) -> Result<(), LedgerError> {
+        self.give_back(lease, true).await
     }
 
     async fn finish(&self, lease: &Lease) -> Result<(), LedgerError> {
@@ -227,25 +235,32 @@ impl Ledger for RedisLedger {
         Ok(())
     }
 
-    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Step>, LedgerError> {
-        let mut steps = Vec::with_capacity(keys.len());
+    async fn note_effect(&self, key: &WorkKey) -> Result<(), LedgerError> {
+        let mut call = self.scripts.effected.prepare_invoke();
+        call.key(self.keys.work(key)).key(&self.keys.held).key(&self.keys.waiting);
+        call.arg(key.to_string()).arg(&self.holder).arg(&self.keys.alive_prefix);
+        self.line.ask::<String>("note_effect", Sent::Script(&call)).await.map(drop)
+    }
+
+    async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Replanned>, LedgerError> {
+        let mut replanned = Vec::with_capacity(keys.len());
         for keys in keys.chunks(CHUNK) {
-            let names: Vec<String> = keys.iter().map(WorkKey::to_string).collect();
             let mut pipe = ::redis::pipe();
-            pipe.cmd("SREM").arg(&self.keys.done).arg(&names).ignore();
             for key in keys {
+                pipe.cmd("SREM").arg(&self.keys.done).arg(key.to_string());
                 pipe.cmd("HGET").arg(self.keys.work(key)).arg("step");
             }
-            let stored: Vec<Option<String>> = self.pipe("replan", &pipe).await?;
-            for (key, step) in keys.iter().zip(stored) {
-                let Some(text) = step else {
-                    steps.push(Step::default());
-                    continue;
+            // An answer to each command: how many were removed, and a step, in turn.
+            let answers: Vec<Option<String>> = self.pipe("replan", &pipe).await?;
+            for (key, answer) in keys.iter().zip(answers.chunks(2)) {
+                let step = match &answer[1] {
+                    Some(text) => parse_step(text).ok_or_else(|| damaged(key, "step", text))?,
+                    None => Step::default(),
                 };
-                steps.push(parse_step(&text).ok_or_else(|| damaged(key, "step", &text))?);
+                replanned.push(Replanned { step, was_done: answer[0].as_deref() == Some("1") });
             }
         }
-        Ok(steps)
+        Ok(replanned)
     }
 
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError> {
@@ -256,19 +271,21 @@ impl Ledger for RedisLedger {
 
     async fn standing(&self) -> Result<LedgerStanding, LedgerError> {
         let mut pipe = ::redis::pipe();
-        let fields = ["control", "whole", "prompt_tokens", "completion_tokens", "calls"];
-        pipe.atomic().cmd("HMGET").arg(&self.keys.meta).arg(&fields);
+        let costs = ["prompt_tokens", "completion_tokens", "calls", "wasted_prompt_tokens", "wasted_completion_tokens", "wasted_calls"];
+        pipe.atomic().cmd("HMGET").arg(&self.keys.meta).arg(&["control", "whole"]);
+        pipe.cmd("HMGET").arg(&self.keys.meta).arg(&costs);
         pipe.cmd("SCARD").arg(&self.keys.held).cmd("SCARD").arg(&self.keys.waiting);
-        type Meta = (Option<String>, Option<String>, Option<u64>, Option<u64>, Option<u64>);
-        let ((control, whole, prompt_tokens, completion_tokens, calls), running, yielded): (Meta, u64, u64) =
-            self.pipe("standing", &pipe).await?;
-        let spent = |field: Option<u64>| field.unwrap_or_default();
+        type Answers = ((Option<String>, Option<String>), [Option<u64>; 6], u64, u64);
+        let ((control, whole), costs, running, yielded): Answers = self.pipe("standing", &pipe).await?;
+        let [prompt_tokens, completion_tokens, calls, wasted_prompt_tokens, wasted_completion_tokens, wasted_calls] =
+            costs.map(Option::unwrap_or_default);
         Ok(LedgerStanding {
             control: control.map(|text| self.parse_control(&text)).transpose()?,
             is_whole: whole.is_some(),
             running,
             yielded,
-            usage: Usage { prompt_tokens: spent(prompt_tokens), completion_tokens: spent(completion_tokens), calls: spent(calls) },
+            usage: Usage { prompt_tokens, completion_tokens, calls },
+            wasted: Usage { prompt_tokens: wasted_prompt_tokens, completion_tokens: wasted_completion_tokens, calls: wasted_calls },
         })
     }
 

@@ -43,6 +43,8 @@ if suspicions >= suspicions_max and not is_quarantine then
   redis.call('SADD', waiting, key)
   return answer('suspect')
 end
+-- What its journal lacks may be in the archive's copy, which is read by whoever has looked there.
+if is_torn and not has_looked then return answer('unsure') end
 
 -- A journal that began after a loss cannot be replayed: what it builds upon is gone.
 if is_torn then

@@ -22,6 +22,8 @@ pub(super) struct Keys {
     pub(super) held: String,
     /// Names of work that waits for its next message: a set.
     pub(super) waiting: String,
+    /// Names of completions that were wasted: a set.
+    pub(super) wasted: String,
     /// What every presence key of the campaign begins with; the holder follows.
     pub(super) alive_prefix: String,
 }
@@ -35,6 +37,7 @@ impl Keys {
             done: named("done"),
             held: named("held"),
             waiting: named("waiting"),
+            wasted: named("wasted"),
             alive_prefix: named("alive:"),
             prefix,
         }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use model::Uid;
+use model::{Uid, Usage};
 use runtime::{Ask, Claim, Lease, LedgerError};
 
 use super::super::{counts, entry, job, step, take};
-use super::{begun, claim, forget, fresh_uid, shared_url, worker};
+use super::{begun, claim, forget, fresh_uid, paid, shared_url, worker};
 
 /// How long what a dead worker held stays held, at most: its presence expires after 5 s.
 const EXPIRY_MAX: Duration = Duration::from_secs(8);
@@ -72,6 +72,43 @@ async fn a_worker_that_dies_frees_its_jobs_within_seconds_and_is_fenced_when_it_
     let refused = [zombie.append(&lost, vec![entry(1)]).await, zombie.release(&lost).await, zombie.finish(&lost).await];
     assert!(refused.iter().all(|result| matches!(result, Err(LedgerError::Fenced { .. }))), "{refused:?}");
     assert_eq!(counts(&*ledger).await, (1, 0));
+    forget(&here, &uid).await;
+}
+
+#[tokio::test]
+async fn a_dead_holder_of_work_whose_effect_was_seen_counts_no_more_and_a_living_one_does() {
+    let uid = fresh_uid();
+    let (here, there) = (worker(&shared_url(), "here").await, worker(&shared_url(), "there").await);
+    let ledger = begun(&here, &uid).await;
+    let other = there.ledger(&uid);
+    take(&*other, &job("a"), step(0, 0)).await;
+    ledger.note_effect(&job("a")).await.expect("reachable");
+    assert_eq!(counts(&*ledger).await, (1, 0), "it lives, and ends its work itself");
+    // Its presence goes at once, and nothing is given back.
+    there.close().await;
+    ledger.note_effect(&job("a")).await.expect("reachable");
+    assert_eq!(counts(&*ledger).await, (0, 0));
+    take(&*ledger, &job("a"), step(0, 1)).await;
+    forget(&here, &uid).await;
+}
+
+#[tokio::test]
+async fn what_came_too_late_or_was_cut_off_is_counted_as_wasted_once() {
+    let uid = fresh_uid();
+    let (here, there) = (worker(&shared_url(), "here").await, worker(&shared_url(), "there").await);
+    let ledger = begun(&here, &uid).await;
+    let dead = there.ledger(&uid);
+    let lost = take(&*dead, &job("a"), step(0, 0)).await;
+    there.close().await;
+    let taken = take(&*ledger, &job("a"), step(0, 0)).await;
+    for _ in 0..3 {
+        let late = dead.append(&lost, vec![paid(0, 2), paid(1, 3)]).await;
+        assert!(matches!(late, Err(LedgerError::Fenced { .. })), "{late:?}");
+        ledger.abandon(&taken).await.expect("nobody claimed it since");
+    }
+    let standing = ledger.standing().await.expect("reachable");
+    assert_eq!(standing.wasted, Usage { prompt_tokens: 50, completion_tokens: 5, calls: 3 });
+    assert_eq!((standing.usage, standing.running, standing.yielded), (Usage::default(), 0, 1));
     forget(&here, &uid).await;
 }
 

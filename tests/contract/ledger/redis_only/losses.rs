@@ -69,6 +69,11 @@ async fn who_held_work_through_a_wipe_goes_on_unless_another_took_it() {
     assert_eq!(claim(&*other, &job("appends"), has_looked(step(0, 2))).await, Claim::Held);
     ledger.release(&leases[1]).await.expect("nobody claimed it since");
     assert_eq!(claim(&*other, &job("releases"), has_looked(step(0, 1))).await, Claim::Stale);
+    ledger.set_control(ControlState::Running).await.expect("reachable");
+    ledger.set_whole(Usage::default()).await.expect("reachable");
+    // The ledger is whole again, and the journal of this job is not: who takes it has to look for the archive's copy.
+    assert_eq!(claim(&*other, &job("releases"), step(0, 2)).await, Claim::Unsure);
+    assert!(matches!(claim(&*other, &job("releases"), has_looked(step(0, 2))).await, Claim::Taken(_)));
     ledger.finish(&leases[2]).await.expect("nobody claimed it since");
     assert_eq!(claim(&*other, &job("finishes"), step(0, 2)).await, Claim::Done);
     assert!(matches!(claim(&*other, &job("is taken over"), has_looked(step(0, 2))).await, Claim::Taken(_)));
@@ -77,7 +82,7 @@ async fn who_held_work_through_a_wipe_goes_on_unless_another_took_it() {
         let late = ledger.append(lease, vec![paid(1, 1)]).await;
         assert!(matches!(late, Err(LedgerError::Fenced { .. })), "{}: {late:?}", lease.key);
     }
-    assert_eq!(counts(&*other).await, (2, 1));
+    assert_eq!(counts(&*other).await, (3, 0));
 
     // Its first entries are lost, so nobody could replay it.
     assert_eq!(ledger.journal(&job("appends")).await.expect("readable"), [paid(1, 1)]);
