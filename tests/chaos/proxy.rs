@@ -1,7 +1,8 @@
 //! A small TCP proxy before a server: it passes bytes on, and on request cuts its connections, cuts them in the middle of what is being
-//! sent, or stalls them.
+//! sent, or stalls them there.
 //!
-//! It knows no protocol. Stalled, it takes connections and bytes and passes nothing on, like a network that drops packets.
+//! It knows no protocol. Stalled, a connection passes half of the next bytes that come, which ends inside a frame, and then nothing, like a
+//! network that drops packets; it goes on where it was.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Proxy {
         self.order.send_modify(|order| order.cuts_mid_frame += 1);
     }
 
-    /// Passes nothing on from now on, or everything again.
+    /// Lets each connection pass half of the next bytes that come and nothing more, or everything again.
     pub(crate) fn stall(&self, is_stalled: bool) {
         self.order.send_modify(|order| order.is_stalled = is_stalled);
     }
@@ -108,13 +109,19 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, began: Order, mut
             read = from.read(&mut piece) => read,
         };
         let Ok(read @ 1..) = read else { return };
+        let half = read / 2;
+        let is_stalled = orders.borrow().is_stalled;
+        let passed = if is_stalled { half } else { 0 };
+        if to.write_all(&piece[..passed]).await.is_err() {
+            return;
+        }
         let Ok(order) = orders.wait_for(|order| !order.is_stalled || order.cuts != began.cuts).await.map(|order| *order) else { return };
         if order.cuts != began.cuts {
             return;
         }
         let is_torn = order.cuts_mid_frame != began.cuts_mid_frame;
-        let passed = if is_torn { read / 2 } else { read };
-        if to.write_all(&piece[..passed]).await.is_err() || is_torn {
+        let end = if is_torn { half } else { read };
+        if to.write_all(&piece[passed..end]).await.is_err() || is_torn {
             return;
         }
     }
@@ -175,16 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_connection_goes_on_where_it_was() {
+    fn a_stalled_connection_stops_in_the_middle_and_goes_on_where_it_was() {
         let (_runtime, proxy, mut client) = echo();
         assert_eq!(says_back(&mut client, b"abcd").expect("passed"), *b"abcd");
         proxy.stall(true);
+        client.write_all(b"efgh").expect("sent");
+        let mut back = [0; 4];
+        // Half of it reaches the server, and half of what that sends back.
+        client.read_exact(&mut back[..1]).expect("the beginning comes");
         client.set_read_timeout(Some(Duration::from_millis(200))).expect("set");
-        assert!(says_back(&mut client, b"efgh").is_err(), "nothing comes");
+        assert!(client.read(&mut back[1..]).is_err(), "nothing more comes");
         client.set_read_timeout(None).expect("set");
         proxy.stall(false);
-        let mut back = [0; 4];
-        client.read_exact(&mut back).expect("it comes now");
+        client.read_exact(&mut back[1..]).expect("the rest comes now");
         assert_eq!(back, *b"efgh");
     }
 }

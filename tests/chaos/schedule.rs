@@ -1,7 +1,8 @@
 //! What goes wrong when: a pure function of the seed and the time there is.
 //!
 //! Kinds are dealt from a shuffled deck, so that each comes before any comes often. At most three last at once, one a target, and each ends
-//! before the schedule does.
+//! before the schedule does. None takes more than a quarter of a run. A worker is stopped for 30 seconds and more where the run has two
+//! minutes; a shorter one stops it for what it has room for, and the act says so.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,8 @@ const REST: Duration = Duration::from_secs(3);
 const FIRST_MS: u64 = 3_000;
 /// Between two faults.
 const GAP_MS: (u64, u64) = (1_000, 4_500);
+/// How long a worker is stopped at least: long enough for broker and ledger to give it up, and for others to be done with its jobs.
+const STOP_LEAST_MS: u64 = 30_000;
 /// An S3 that fails every request for longer than anybody retries is an outage; below, retries get through.
 const S3_SHARES_PERCENT: &[u64] = &[10, 30, 60, 100];
 
@@ -62,7 +65,7 @@ type Card = (Kind, usize, (u64, u64));
 const DECK: &[Card] = &[
     (Kind::Kill9, 3, (300, 4_000)),
     (Kind::Sigterm, 2, (300, 4_000)),
-    (Kind::Sigstop, 2, (5_000, 40_000)),
+    (Kind::Sigstop, 2, (STOP_LEAST_MS, 45_000)),
     (Kind::CoordinatorKill9, 1, (300, 4_000)),
     (Kind::BrokerStop, 1, (500, 5_000)),
     (Kind::BrokerKill9, 1, (500, 5_000)),
@@ -151,7 +154,11 @@ impl fmt::Display for Act {
         if self.target == Target::S3 {
             write!(f, ", {} % of requests", self.share_percent)?;
         }
-        if self.lasts.is_zero() { Ok(()) } else { write!(f, ", for {:.1} s", self.lasts.as_secs_f64()) }
+        if !self.lasts.is_zero() {
+            write!(f, ", for {:.1} s", self.lasts.as_secs_f64())?;
+        }
+        let is_cut_short = self.kind == Kind::Sigstop && self.lasts < Duration::from_millis(STOP_LEAST_MS);
+        if is_cut_short { f.write_str(" (30 s and more in a run of two minutes)") } else { Ok(()) }
     }
 }
 
@@ -159,6 +166,7 @@ impl fmt::Display for Act {
 pub(crate) fn schedule(seed: u64, time: Duration, workers: usize) -> Vec<Act> {
     let mut lots = Lots::new(seed);
     let end_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let quarter_ms = end_ms / 4;
     let mut acts: Vec<Act> = Vec::new();
     let mut deck: Vec<&Card> = Vec::new();
     let mut at_ms = FIRST_MS;
@@ -171,8 +179,8 @@ pub(crate) fn schedule(seed: u64, time: Duration, workers: usize) -> Vec<Act> {
         let Some(&(kind, _, (least_ms, most_ms))) = deck.pop() else { break };
         let target = kind.target(&mut lots, workers);
         let share_percent = S3_SHARES_PERCENT[lots.between(0, S3_SHARES_PERCENT.len() as u64 - 1) as usize];
-        // No single fault takes more than a quarter of a short run.
-        let lasts_ms = lots.between(least_ms, most_ms).min((end_ms / 4).max(least_ms));
+        let (least_ms, most_ms) = if least_ms <= quarter_ms { (least_ms, most_ms) } else { (quarter_ms / 3, quarter_ms) };
+        let lasts_ms = lots.between(least_ms, most_ms).min(quarter_ms);
         let act =
             |at_ms: u64| Act { at: Duration::from_millis(at_ms), lasts: Duration::from_millis(lasts_ms), kind, target, share_percent };
         while !fits(&acts, &act(at_ms)) {
@@ -215,6 +223,20 @@ mod tests {
             assert_eq!(kinds.len(), DECK.len(), "seed {seed}: {kinds:?}");
             assert!(acts.iter().all(|act| act.ends() < time));
         }
+    }
+
+    #[test]
+    fn a_stop_lasts_thirty_seconds_and_more_where_there_is_time_and_a_quarter_of_a_short_run_at_most() {
+        let stops = |seconds| {
+            let acts = (0..50).flat_map(move |seed| schedule(seed, Duration::from_secs(seconds), 5));
+            acts.filter(|act| act.kind == Kind::Sigstop).collect::<Vec<_>>()
+        };
+        for long in [120, 180, 1200] {
+            assert!(stops(long).len() > 50);
+            assert!(stops(long).iter().all(|act| (30..=45).contains(&act.lasts.as_secs()) && act.to_string().ends_with(" s")));
+        }
+        assert!(!stops(60).is_empty());
+        assert!(stops(60).iter().all(|act| (5..=15).contains(&act.lasts.as_secs()) && act.to_string().ends_with("two minutes)")));
     }
 
     #[test]
