@@ -42,18 +42,18 @@ impl Teacher for Counting {
     }
 }
 
-/// A counting teacher behind real HTTP, in a thread of its own; stops with the test.
-pub(crate) struct Server {
-    pub(crate) teacher: Arc<Counting>,
+/// A teacher behind real HTTP, in a thread of its own; stops with the test. Mostly one that counts.
+pub(crate) struct Server<T = Counting> {
+    pub(crate) teacher: Arc<T>,
     /// `http://host:port/v1`
     pub(crate) address: String,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Server {
-    pub(crate) fn start(latency: Duration) -> Self {
-        let teacher = Arc::new(Counting::default());
+impl<T: Teacher> Server<T> {
+    /// Serves `teacher`, whose answers take `latency` more than it needs itself.
+    pub(crate) fn of(teacher: Arc<T>, latency: Duration) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         let played: Arc<dyn Teacher> = Arc::clone(&teacher) as Arc<dyn Teacher>;
@@ -73,6 +73,12 @@ impl Server {
         });
         let address = format!("http://{}/v1", told.recv().expect("an address"));
         Self { teacher, address, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Server {
+    pub(crate) fn start(latency: Duration) -> Self {
+        Self::of(Arc::new(Counting::default()), latency)
     }
 
     fn campaign(&self, dialect: &str) -> String {
@@ -96,7 +102,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl<T> Drop for Server<T> {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -34,6 +34,8 @@ pub struct Cleared {
     pub unreadable: u64,
     /// Back to where they came from.
     pub returned: u64,
+    /// Too new still: they stay.
+    pub kept: u64,
 }
 
 /// A campaign's queues and archive, for clearing what was set aside.
@@ -212,6 +214,7 @@ impl Aside<'_> {
             }
         }
         drop(subscription);
+        cleared.kept = staying.len() as u64;
         for delivery in staying {
             delivery.put_back().await?;
         }

@@ -21,8 +21,8 @@ pub struct Sample {
     pub standing: Option<LedgerStanding>,
     /// What the broker says, where there is one.
     pub depths: Option<Vec<(QueueName, Depth)>>,
-    /// The workers that live, of all campaigns.
-    pub workers: Vec<WorkerStatus>,
+    /// The workers that live, of all campaigns, where there is a registry.
+    pub workers: Option<Vec<WorkerStatus>>,
     /// The campaign's limits.
     pub budget: BudgetSettings,
     /// When this was asked: milliseconds since 1970.
@@ -54,8 +54,10 @@ pub struct UsageStatus {
     pub completion_tokens: u64,
     /// Completions.
     pub calls: u64,
-    /// Completions of workers now alive that were cut off or came too late to count.
+    /// Completions that were cut off or came too late to count.
     pub wasted: u64,
+    /// Tokens, read and written, of those that came too late. What those would have cost that were cut off nobody knows.
+    pub wasted_tokens: u64,
 }
 
 /// A campaign's status.
@@ -99,8 +101,8 @@ pub struct Status {
     pub usage: Option<UsageStatus>,
     /// The limits of spending.
     pub budget: BudgetSettings,
-    /// Workers that serve it.
-    pub workers: Vec<WorkerStatus>,
+    /// Workers that serve it, with what they do for it alone.
+    pub workers: Option<Vec<WorkerStatus>>,
     /// Number of the newest seal.
     pub sealed: Option<u32>,
     /// Where the moving numbers come from: `ledger`, or `archive` when nobody else could be asked.
@@ -113,15 +115,13 @@ impl Status {
     /// What a sample says.
     pub fn of(sample: Sample) -> Self {
         let Sample { progress, standing, depths, workers, budget, sampled_unix_ms } = sample;
-        let workers: Vec<WorkerStatus> =
-            workers.into_iter().filter(|worker| worker.campaigns.iter().any(|serving| serving.campaign == progress.campaign)).collect();
-        let counted = |name: &str| workers.iter().filter_map(|worker| worker.counters.get(name)).sum::<u64>();
-        let graders = workers.iter().filter(|worker| worker.role.starts_with("filter"));
-        let per_minute = graders.filter_map(|worker| worker.counters.get(&rate_name(&progress.campaign))).sum::<u64>();
-        let is_live = standing.is_some();
-        let rates = is_live.then_some(Rates { per_minute });
+        let workers: Option<Vec<WorkerStatus>> =
+            workers.map(|workers| workers.into_iter().filter_map(|worker| part_in(&progress.campaign, worker)).collect());
+        let graders = workers.iter().flatten().filter(|worker| worker.role.starts_with("filter"));
+        let per_minute = graders.filter_map(|worker| worker.counters.get(DONE_PER_MINUTE)).sum::<u64>();
+        let rates = workers.is_some().then_some(Rates { per_minute });
         let eta_seconds = (progress.outstanding * 60).checked_div(per_minute);
-        let usage = standing.map(|standing| spent(&standing.usage, counted("abandoned") + counted("lost")));
+        let usage = standing.map(|standing| spent(&standing.usage, &standing.wasted));
         Self {
             campaign: progress.campaign,
             state: progress.state,
@@ -144,32 +144,63 @@ impl Status {
             budget,
             workers,
             sealed: progress.sealed,
-            source: if is_live { "ledger" } else { "archive" },
+            source: if standing.is_some() { "ledger" } else { "archive" },
             sampled_at: sampled_unix_ms,
         }
     }
 
-    /// Messages that a worker of `stage` could work on or works on: what autoscaling goes by. None while the campaign is paused or over.
+    /// Messages that a worker of `stage` could work on or works on: what autoscaling goes by. None while the campaign is paused or over, and
+    /// no jobs once its budget is spent.
     pub fn runnable(&self, stage: &str) -> u64 {
         let (ControlState::Running, Some(queues)) = (self.state, &self.queues) else { return 0 };
-        let of = |kind: &str| queues.get(kind).map_or(0, |queue| queue.ready + queue.unacked);
+        let of = |kind: &str| queues.get(kind).copied().unwrap_or_default();
+        // A broker without a management API does not say what is unacknowledged; workers say what they run.
+        let with_busy = |kind: &str, busy: u64| of(kind).ready + of(kind).unacked.max(busy);
         match stage {
+            // What was synthesised is graded all the same: it is paid for.
+            "synthesis" | "quarantine" if self.is_spent() => 0,
             // What is delayed is nearly always the jobs': it comes back before a worker that is scaled down would be missed.
-            "synthesis" => of("jobs") + of("delayed"),
-            "filter" => of("candidates"),
-            "quarantine" => of("quarantine"),
+            "synthesis" => with_busy("jobs", self.busy(|role| role == "synthesis")) + of("delayed").ready,
+            "filter" => with_busy("candidates", self.busy(|role| role == "filter")),
+            "quarantine" => with_busy("quarantine", self.busy(|role| role.ends_with("-quarantine"))),
             _ => 0,
         }
     }
+
+    fn is_spent(&self) -> bool {
+        self.usage.is_some_and(|UsageStatus { prompt_tokens, completion_tokens, calls, .. }| {
+            self.budget.is_reached(&Usage { prompt_tokens, completion_tokens, calls })
+        })
+    }
+
+    /// What workers of these roles run of it.
+    fn busy(&self, is_wanted: impl Fn(&str) -> bool) -> u64 {
+        let workers = self.workers.iter().flatten().filter(|worker| is_wanted(&worker.role));
+        workers.flat_map(|worker| &worker.campaigns).map(|serving| serving.running).sum()
+    }
 }
 
-/// Name of a worker's counter of jobs done in the last minute.
-pub fn rate_name(campaign: &str) -> String {
-    format!("{campaign}/done_per_minute")
+/// A worker's counter of jobs done in the last minute.
+pub const DONE_PER_MINUTE: &str = "done_per_minute";
+
+/// How a worker that serves several campaigns tells its counter `name` of one of them.
+pub fn counter_name(campaign: &str, name: &str) -> String {
+    format!("{campaign}/{name}")
 }
 
-fn spent(usage: &Usage, wasted: u64) -> UsageStatus {
-    UsageStatus { prompt_tokens: usage.prompt_tokens, completion_tokens: usage.completion_tokens, calls: usage.calls, wasted }
+/// What `worker` does for `campaign` alone, its counters by their own names; `None` when it does not serve it.
+fn part_in(campaign: &str, mut worker: WorkerStatus) -> Option<WorkerStatus> {
+    worker.campaigns.retain(|serving| serving.campaign == campaign);
+    let prefix = counter_name(campaign, "");
+    let told = std::mem::take(&mut worker.counters).into_iter();
+    worker.counters = told.filter_map(|(name, count)| Some((name.strip_prefix(prefix.as_str())?.to_owned(), count))).collect();
+    (!worker.campaigns.is_empty()).then_some(worker)
+}
+
+fn spent(usage: &Usage, wasted: &Usage) -> UsageStatus {
+    let wasted_tokens = wasted.prompt_tokens + wasted.completion_tokens;
+    let Usage { prompt_tokens, completion_tokens, calls } = *usage;
+    UsageStatus { prompt_tokens, completion_tokens, calls, wasted: wasted.calls, wasted_tokens }
 }
 
 fn by_kind(depths: &[(QueueName, Depth)]) -> BTreeMap<&'static str, QueueStatus> {
@@ -191,4 +222,76 @@ fn by_kind(depths: &[(QueueName, Depth)]) -> BTreeMap<&'static str, QueueStatus>
     let delayed = depths.iter().map(|(_, depth)| depth.delayed).max().unwrap_or_default();
     queues.insert("delayed", QueueStatus { ready: delayed, unacked: 0 });
     queues
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::ledger::Serving;
+
+    use super::*;
+
+    fn sample(jobs: Depth, workers: Vec<WorkerStatus>) -> Sample {
+        let progress = Progress {
+            campaign: "a".into(),
+            state: ControlState::Running,
+            planned: 10,
+            outstanding: 10,
+            synthesized: 0,
+            accepted: 0,
+            rejected: 0,
+            graded: 0,
+            failed: 0,
+            cancelled: 0,
+            failed_by: BTreeMap::new(),
+            failures: Vec::new(),
+            sealed: None,
+        };
+        let candidates = Depth { ready: 2, ..Depth::default() };
+        Sample {
+            progress,
+            standing: Some(LedgerStanding { usage: Usage { calls: 5, ..Usage::default() }, ..LedgerStanding::default() }),
+            depths: Some(vec![(QueueName::Jobs("a".into()), jobs), (QueueName::Candidates("a".into()), candidates)]),
+            workers: Some(workers),
+            budget: BudgetSettings::default(),
+            sampled_unix_ms: 0,
+        }
+    }
+
+    fn worker(role: &str, running: [u64; 2]) -> WorkerStatus {
+        let serving = |campaign: &str, running| {
+            let holds = vec![format!("s/of {campaign}")];
+            Serving { campaign: campaign.into(), running, slots: 8, holds }
+        };
+        WorkerStatus {
+            role: role.into(),
+            campaigns: vec![serving("a", running[0]), serving("b", running[1])],
+            counters: [("a/parked".to_owned(), 1), ("b/parked".to_owned(), 2)].into(),
+            ..WorkerStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_spent_budget_leaves_no_jobs_to_run_and_grading_goes_on() {
+        let sample = sample(Depth { ready: 4, unacked: 3, delayed: 1 }, Vec::new());
+        let stages = |budget| {
+            let status = Status::of(Sample { budget, ..sample.clone() });
+            ["synthesis", "filter", "quarantine"].map(|stage| status.runnable(stage))
+        };
+        assert_eq!(stages(BudgetSettings { calls: Some(6), ..BudgetSettings::default() }), [8, 2, 0]);
+        assert_eq!(stages(BudgetSettings { calls: Some(5), ..BudgetSettings::default() }), [0, 2, 0]);
+    }
+
+    #[test]
+    fn what_workers_run_can_run_though_the_broker_does_not_say_what_is_unacknowledged() {
+        let status = Status::of(sample(Depth { ready: 4, unacked: 0, delayed: 0 }, vec![worker("synthesis", [3, 50])]));
+        assert_eq!(["synthesis", "filter"].map(|stage| status.runnable(stage)), [7, 2]);
+    }
+
+    #[test]
+    fn a_worker_of_several_campaigns_is_shown_with_its_part_in_this_one() {
+        let status = Status::of(sample(Depth::default(), vec![worker("filter", [3, 50])]));
+        let workers = status.workers.expect("asked");
+        assert_eq!((workers[0].campaigns.len(), workers[0].campaigns[0].holds[0].as_str()), (1, "s/of a"));
+        assert_eq!(workers[0].counters, BTreeMap::from([("parked".to_owned(), 1)]));
+    }
 }

@@ -1,6 +1,7 @@
 //! How far a campaign is, counted from the archive by listing: true whatever happened to brokers and ledgers.
 //!
-//! Shards that are complete are listed once and remembered for a while, so that watching a campaign costs what is still open.
+//! Shards that are complete are listed once and remembered for a while, so that watching a campaign costs what is still open; of those that are
+//! open a few are listed at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use dataset::DatasetError;
 use dataset::frozen;
 use dataset::part::{self, Listing};
 use model::layout::CampaignKeys;
-use model::{Campaign, ControlState, Counts, Digest, Ended};
+use model::{Campaign, ControlState, Counts, Digest, Ended, ShardIndex};
 use runtime::Archive;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const FAILURES_READ_MAX: usize = 64;
 /// Failures that are shown with their message.
 const FAILURES_SHOWN_MAX: usize = 5;
+/// Shards that are looked at at once; as many calls are in [`Census::count`].
+const AT_ONCE: usize = 8;
 
 /// A campaign's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,38 +103,33 @@ impl Census {
             sealed: None,
         };
         self.complete.retain(|_, (at, ..)| at.elapsed() < REMEMBERED);
-        let mut failures_read = 0;
+        let mut open = Vec::new();
         for shard in 0..campaign.plan.shards() {
-            if let Some((_, counts, failed_by)) = self.complete.get(&shard) {
-                progress.add(*counts, failed_by);
-                continue;
+            match self.complete.get(&shard) {
+                Some((_, counts, failed_by)) => progress.add(*counts, failed_by),
+                None => open.push(shard),
             }
-            let listing = Listing::of(archive, &keys, grade, shard).await?;
-            let (members, _) = campaign.plan.members(shard);
-            let outstanding = (members.end - members.start).saturating_sub(listing.terminal());
-            progress.outstanding += outstanding;
-            let index = if listing.terminal() == 0 { None } else { part::read_index(archive, &keys, grade, shard).await? };
-            match index {
-                Some((index, _)) if listing.agrees_with(&index) => {
-                    progress.add(index.counts, &index.sums.failed_by);
-                    if outstanding == 0 {
-                        self.complete.insert(shard, (Instant::now(), index.counts, index.sums.failed_by));
-                    }
-                }
-                _ => {
+        }
+        let mut failures_read = 0;
+        for shards in open.chunks(AT_ONCE) {
+            let at = |place: usize| look(archive, &keys, campaign, grade, shards.get(place).copied());
+            let looked: [Option<Open>; AT_ONCE] = tokio::try_join!(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))?.into();
+            for Open { shard, listing, index, outstanding, synthesized } in looked.into_iter().flatten() {
+                progress.outstanding += outstanding;
+                progress.synthesized += synthesized;
+                let Some(index) = index else {
                     progress.graded += listing.verdicts.len() as u64;
                     progress.failed += listing.ended.len() as u64;
                     for job in listing.ended.iter().take(FAILURES_READ_MAX.saturating_sub(failures_read)) {
                         failures_read += 1;
                         progress.read_failure(archive, &[keys.grade_ended(grade, shard, job), keys.ended(shard, job)]).await?;
                     }
+                    continue;
+                };
+                progress.add(index.counts, &index.sums.failed_by);
+                if outstanding == 0 {
+                    self.complete.insert(shard, (Instant::now(), index.counts, index.sums.failed_by));
                 }
-            }
-            if outstanding > 0 {
-                let trajectories = archive.list(&keys.trajectories(shard)).await?;
-                let waiting = trajectories.iter().filter_map(|object| model::layout::job_of_key(&object.key));
-                progress.synthesized +=
-                    waiting.filter(|job| !listing.verdicts.contains(job) && !listing.ended.contains(job)).count() as u64;
             }
         }
         if progress.state == ControlState::Cancelled {
@@ -142,6 +140,39 @@ impl Census {
         }
         Ok(progress)
     }
+}
+
+/// A shard that was not complete when it was looked at last.
+struct Open {
+    shard: u64,
+    listing: Listing,
+    /// `None` where there is none that says what the listing says.
+    index: Option<ShardIndex>,
+    outstanding: u64,
+    synthesized: u64,
+}
+
+/// Looks at a shard, if it is one.
+async fn look(
+    archive: &dyn Archive,
+    keys: &CampaignKeys,
+    campaign: &Campaign,
+    grade: &Digest,
+    shard: Option<u64>,
+) -> Result<Option<Open>, DatasetError> {
+    let Some(shard) = shard else { return Ok(None) };
+    let listing = Listing::of(archive, keys, grade, shard).await?;
+    let (members, _) = campaign.plan.members(shard);
+    let outstanding = (members.end - members.start).saturating_sub(listing.terminal());
+    let index = if listing.terminal() == 0 { None } else { part::read_index(archive, keys, grade, shard).await? };
+    let index = index.map(|(index, _)| index).filter(|index| listing.agrees_with(index));
+    let mut synthesized = 0;
+    if outstanding > 0 {
+        let trajectories = archive.list(&keys.trajectories(shard)).await?;
+        let waiting = trajectories.iter().filter_map(|object| model::layout::job_of_key(&object.key));
+        synthesized = waiting.filter(|job| !listing.verdicts.contains(job) && !listing.ended.contains(job)).count() as u64;
+    }
+    Ok(Some(Open { shard, listing, index, outstanding, synthesized }))
 }
 
 impl Progress {

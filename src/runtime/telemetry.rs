@@ -1,11 +1,12 @@
 //! What a long-lived process shows: metrics for Prometheus, whether it lives, whether it is ready.
 //!
-//! Alive means that the loop which must never stop has come round lately, and nothing about dependencies: a broker that is down must not get
-//! every worker restarted. Ready means that the dependencies are there and the process does not drain.
+//! Alive means that the task which must never stop still turns, and nothing about dependencies: whatever it waits for, a timer beside that
+//! says so ([`Health::alive_during`]). A broker that is down or a store that hangs must not get every worker restarted. Ready means that the
+//! dependencies are there and the process does not drain.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,16 +14,18 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
-/// A loop that has not come round for this long is stuck.
+/// A task that has not turned for this long is stuck.
 const STUCK: Duration = Duration::from_secs(60);
+/// How often a task that waits says that it turns.
+const TURN: Duration = Duration::from_secs(5);
 /// How often histograms are folded, so that nobody's scrapes are needed to bound memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Upper edges of the duration histograms, in seconds: from a ledger's answer to a long completion.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// Whether a process is alive and ready; told by its loop, asked over HTTP.
+/// Whether a process is alive and ready; told by its main task, asked over HTTP.
 #[derive(Debug, Clone)]
 pub struct Health {
     state: Arc<Mutex<State>>,
@@ -30,14 +33,14 @@ pub struct Health {
 
 #[derive(Debug)]
 struct State {
-    came_round: Instant,
+    turned: Instant,
     /// Why it is not ready; `None` when it is.
     unready: Option<String>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        let state = State { came_round: Instant::now(), unready: Some("it starts".to_owned()) };
+        let state = State { turned: Instant::now(), unready: Some("it starts".to_owned()) };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 }
@@ -45,21 +48,39 @@ impl Default for Health {
 impl Health {
     /// The loop has come round; `unready` is what keeps it from working, if anything does.
     pub fn came_round(&self, unready: Option<String>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State { came_round: Instant::now(), unready };
+        *self.state() = State { turned: Instant::now(), unready };
+    }
+
+    /// Awaits `work`, alive meanwhile however long a dependency keeps it waiting, and as ready as was said last. Only a task that cannot be
+    /// woken is stuck.
+    pub async fn alive_during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut turns = tokio::time::interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = turns.tick() => self.state().turned = Instant::now(),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn alive(&self) -> (StatusCode, String) {
-        let since = self.state.lock().unwrap_or_else(PoisonError::into_inner).came_round.elapsed();
+        let since = self.state().turned.elapsed();
         if since < STUCK {
             (StatusCode::OK, "alive\n".to_owned())
         } else {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("the main loop has not come round for {} s\n", since.as_secs()))
+            (StatusCode::SERVICE_UNAVAILABLE, format!("the main task has not turned for {} s\n", since.as_secs()))
         }
     }
 
     fn ready(&self) -> (StatusCode, String) {
-        match &self.state.lock().unwrap_or_else(PoisonError::into_inner).unready {
+        match &self.state().unready {
             None => (StatusCode::OK, "ready\n".to_owned()),
             Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         }
@@ -126,6 +147,7 @@ impl Face {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::WorkerReport;
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_stands_still_is_not_alive_and_an_outage_is_only_unready() {
@@ -137,5 +159,31 @@ mod tests {
         assert_eq!((health.alive().0, health.ready().0), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
         tokio::time::advance(STUCK).await;
         assert_eq!(health.alive().0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_dependency_is_alive_and_as_ready_as_before() {
+        let health = Health::default();
+        health.came_round(Some("the store hangs".into()));
+        let seen = health.alive_during(async {
+            tokio::time::sleep(3 * STUCK).await;
+            (health.alive().0, health.ready().0)
+        });
+        assert_eq!(seen.await, (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
+    }
+
+    #[test]
+    fn counters_of_a_campaign_left_and_entered_again_go_on_growing() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let done = |done| WorkerReport { done, ..WorkerReport::default() };
+        metrics::with_local_recorder(&recorder, || {
+            done(5).show(&done(0), "c", "filter");
+            done(7).show(&done(5), "c", "filter");
+            // It was left, and entered again.
+            done(2).show(&done(0), "c", "filter");
+        });
+        let shown = recorder.handle().render();
+        let line = shown.lines().find(|line| line.contains("outcome=\"done\"")).expect("it is shown");
+        assert!(line.ends_with(" 9"), "{line}");
     }
 }

@@ -9,6 +9,7 @@ use coordinator::live::Status;
 use corpus::BuildReport;
 use dataset::verify::VerifyReport;
 use model::{Manifest, Selection};
+use runtime::ledger::Serving;
 
 use crate::progress::duration;
 
@@ -17,6 +18,10 @@ const REJECTED_SHOWN_MAX: usize = 10;
 
 /// Workers that are listed one by one.
 const WORKERS_SHOWN_MAX: usize = 20;
+/// Of what a worker holds, so much is named.
+const HOLDS_SHOWN_MAX: usize = 3;
+/// Characters that tell a campaign's jobs apart, for people.
+const ID_SHOWN: usize = 8;
 
 fn table() -> Table {
     let mut table = Table::new();
@@ -132,7 +137,10 @@ pub(crate) fn status(status: &Status) -> String {
         row(&mut table, "verdicts", format!("{} a minute, ETA {eta}", rates.per_minute));
     }
     if let Some(usage) = status.usage {
-        let wasted = if usage.wasted > 0 { format!(", {} wasted", usage.wasted) } else { String::new() };
+        let wasted = match (usage.wasted, usage.wasted_tokens) {
+            (0, _) => String::new(),
+            (calls, tokens) => format!(", {calls} wasted with {tokens} tokens"),
+        };
         row(
             &mut table,
             "spent",
@@ -149,13 +157,15 @@ pub(crate) fn status(status: &Status) -> String {
         }
     }
     let mut text = lines(&table);
-    for worker in status.workers.iter().take(WORKERS_SHOWN_MAX) {
-        let here = worker.campaigns.iter().find(|serving| serving.campaign == status.campaign);
-        let (running, slots) = here.map_or((0, 0), |serving| (serving.running, serving.slots));
-        text.push_str(&format!("\n  {} ({}): {running} of {slots} slots busy", worker.id, worker.role));
+    let workers = status.workers.as_deref().unwrap_or_default();
+    for worker in workers.iter().take(WORKERS_SHOWN_MAX) {
+        for serving in &worker.campaigns {
+            let Serving { running, slots, .. } = serving;
+            text.push_str(&format!("\n  {} ({}): {running} of {slots} slots busy{}", worker.id, worker.role, held(serving)));
+        }
     }
-    if status.workers.len() > WORKERS_SHOWN_MAX {
-        text.push_str(&format!("\n  … and {} workers more", status.workers.len() - WORKERS_SHOWN_MAX));
+    if workers.len() > WORKERS_SHOWN_MAX {
+        text.push_str(&format!("\n  … and {} workers more", workers.len() - WORKERS_SHOWN_MAX));
     }
     for failure in &status.failures {
         let message: String = failure.message.chars().take(160).collect();
@@ -166,6 +176,23 @@ pub(crate) fn status(status: &Status) -> String {
         _ => "counted from the archive",
     };
     format!("{text}\n{from}")
+}
+
+/// What a worker holds of a campaign: the first few jobs, and how many more.
+fn held(serving: &Serving) -> String {
+    let named: Vec<String> = serving.holds.iter().take(HOLDS_SHOWN_MAX).map(|work| shortened(work)).collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    let more = serving.running.saturating_sub(named.len() as u64);
+    let more = if more > 0 { format!(", +{more}") } else { String::new() };
+    format!(", holds {}{more}", named.join(", "))
+}
+
+/// A name of work, `s/JOB`, `f/GRADE/JOB` or `k/GRADE/SHARD`, as short as people can tell it from others.
+fn shortened(work: &str) -> String {
+    let subject: String = work.rsplit('/').next().unwrap_or(work).chars().take(ID_SHOWN).collect();
+    if work.starts_with("k/") { format!("shard {subject}") } else { subject }
 }
 
 /// What a build came to.
@@ -217,4 +244,20 @@ pub(crate) fn verification(report: &VerifyReport, manifest: &Manifest) -> String
         text.push_str(&format!("\n\n{}: {}", difference.place, difference.what));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_holds_is_named_as_far_as_there_is_room() {
+        let holds = |names: &[&str], running| {
+            let holds = names.iter().map(|name| (*name).to_owned()).collect();
+            held(&Serving { campaign: "c".into(), running, slots: 8, holds })
+        };
+        assert_eq!(holds(&[], 0), "");
+        assert_eq!(holds(&["s/0123456789abcdef", "k/beef/12"], 2), ", holds 01234567, shard 12");
+        assert_eq!(holds(&["f/beef/0123456789abcdef", "s/a", "s/b", "s/c"], 9), ", holds 01234567, a, b, +6");
+    }
 }

@@ -6,12 +6,8 @@ use model::Step;
 use runtime::QueueName;
 use runtime::ledger::WorkerStatus;
 
-use super::town::{Servers, Town, eventually};
-use super::worker::Worker;
-
-fn serve(town: &Town) -> Worker {
-    Worker::start(town.command(&["serve", "--listen", "127.0.0.1:0"]), &town.path("serve.log"))
-}
+use super::servers::Servers;
+use super::town::{Town, eventually};
 
 #[test]
 fn random_bytes_cost_nobody_anything_and_are_reported() {
@@ -22,7 +18,7 @@ fn random_bytes_cost_nobody_anything_and_are_reported() {
         town.publish(QueueName::Jobs, noise(seed));
         town.publish(QueueName::Candidates, noise(seed));
     }
-    let (mut synthesis, mut filter, mut coordinator) = (town.worker("synthesis"), town.worker("filter"), serve(&town));
+    let (mut synthesis, mut filter, mut coordinator) = (town.worker("synthesis"), town.worker("filter"), town.coordinator());
     town.all_terminal(5, &mut [&mut synthesis, &mut filter, &mut coordinator]);
     eventually("the dead queue is read", || coordinator.said().matches("a message that is none was dropped").count() == 6);
     eventually("the dead queue is empty", || town.status()["queues"]["dead"]["ready"] == 0);
@@ -36,7 +32,7 @@ fn a_message_of_a_later_version_waits_for_a_worker_that_reads_it() {
     let mut message = town.job_message(0, Step::default());
     message.version = 99;
     town.publish(QueueName::Jobs, model::wire::encode_message("a message", &message).expect("encoded"));
-    let (mut synthesis, mut filter, mut coordinator) = (town.worker("synthesis"), town.worker("filter"), serve(&town));
+    let (mut synthesis, mut filter, mut coordinator) = (town.worker("synthesis"), town.worker("filter"), town.coordinator());
     town.all_terminal(5, &mut [&mut synthesis, &mut filter, &mut coordinator]);
     eventually("it is parked", || town.status()["queues"]["parked"]["ready"] == 1 && town.counter(0, "parked") >= 1);
     let parked = town.counter(0, "parked");

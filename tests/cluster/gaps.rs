@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::town::{CONCURRENCY, Servers, Town};
+use super::servers::Servers;
+use super::town::{CONCURRENCY, Town, eventually};
 use crate::faults::failpoints;
 
 /// Jobs of each campaign; the second seed's fails.
@@ -32,6 +33,7 @@ const GAPS: &[(&str, Who)] = &[
     ("claim.before", Who::Synthesis),
     ("claim.after", Who::Synthesis),
     ("claim.after", Who::Filter),
+    ("journal.before", Who::Synthesis),
     ("journal.after", Who::Synthesis),
     ("handle.after", Who::Synthesis),
     ("synthesis.before_trajectory", Who::Synthesis),
@@ -50,12 +52,14 @@ const GAPS: &[(&str, Who)] = &[
     ("filter.before_verdict", Who::Filter),
     ("filter.after_verdict", Who::Filter),
     ("filter.before_seal_message", Who::Filter),
+    ("filter.after_seal_message", Who::Filter),
     ("part.before_rows", Who::Filter),
     ("part.between_rows", Who::Filter),
     ("part.before_index", Who::Filter),
     ("part.after_index", Who::Filter),
     ("seal.before_manifest", Who::Seal),
     ("seal.between_manifests", Who::Seal),
+    ("seal.after_manifests", Who::Seal),
 ];
 
 #[test]
@@ -78,7 +82,7 @@ fn dies_at(gap: &str, who: Who) {
     let latency = if who == Who::Draining { Duration::from_millis(300) } else { Duration::from_millis(2) };
     let town = Town::without_plan(Servers::shared(), latency);
     eprintln!("{gap} of {who:?}: {}", town.name);
-    town.spoil_second_seed();
+    town.write_seeds_with_a_spoilt_one(JOBS);
     town.write_campaign(JOBS as u32, &town.teacher.address, "");
     assert_eq!(town.submit(), (JOBS as u64, 0, 0), "{gap}");
     match who {
@@ -108,4 +112,5 @@ fn dies_at(gap: &str, who: Who) {
     // Only completions in flight at the death of who asked for them are asked for again.
     let in_flight_max = if matches!(who, Who::Synthesis | Who::Draining) { CONCURRENCY } else { 0 };
     assert!(town.asked_again() <= in_flight_max, "{gap} of {who:?}: {} requests were asked again", town.asked_again());
+    eventually(&format!("{gap} of {who:?}: an end of what the dead held"), || town.status()["running"] == 0);
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use model::{CandidateMessage, Step};
 use runtime::QueueName;
 use rustix::process::Signal;
+use serde_json::json;
 use tests::services::OwnRedis;
 
 use super::door::{Act, Door};
-use super::town::{Servers, Town, eventually};
+use super::servers::Servers;
+use super::town::{Town, eventually};
 
 /// Every object that stands for a job or a shard, by key.
 fn effects(town: &Town) -> BTreeMap<String, Vec<u8>> {
@@ -42,8 +44,10 @@ fn behind_a_door(servers: Servers, act: Act) -> (Town, Door) {
 fn a_zombie_that_wakes_after_its_job_was_sealed_changes_nothing() {
     let (town, door) = behind_a_door(Servers::shared(), Act::Hold);
     town.submit();
-    let zombie = town.worker_with("synthesis", &[], &[]);
+    let zombie = town.worker("synthesis");
     eventually("a completion in flight", || door.held() == 1);
+    // Then what it tells of when it wakes is the held job and nothing else.
+    eventually("the zombie's other two jobs are done", || town.counter(0, "done") == 2);
     zombie.signal(Signal::STOP);
     door.rule(Act::Pass);
     // The broker waits for heartbeats, longer than this test would: a second message stands for its redelivery.
@@ -54,7 +58,7 @@ fn a_zombie_that_wakes_after_its_job_was_sealed_changes_nothing() {
     let (before, asked) = (effects(&town), town.teacher.teacher.counts());
     door.answer_held(Act::Pass);
     zombie.signal(Signal::CONT);
-    eventually("the zombie learns that its job was taken", || town.counter(0, "lost") + town.counter(0, "done") >= 1);
+    eventually("the zombie learns that its job was taken", || town.counter(0, "lost") + town.counter(0, "done") >= 3);
     let (asked_since, distinct_since) = town.teacher.teacher.counts();
     assert_eq!(distinct_since, asked.1, "it asked nothing that was not known");
     assert!(asked_since <= asked.0 + 1, "only what it had in flight was answered twice");
@@ -117,6 +121,32 @@ fn a_retry_after_a_seal_is_sealed_anew_and_the_first_seal_stands() {
     }
     let verified = town.json(&["verify", &format!("{}/{root}datasets/1.json", town.archive), "--json"]);
     assert_eq!(verified["differences"], 0, "the first seal is still whole: {verified}");
+}
+
+/// Two jobs failed, each of its own kind, and a person means one of the kinds.
+#[test]
+fn a_retry_of_one_kind_leaves_failures_of_other_kinds_as_they_are() {
+    let (town, door) = behind_a_door(Servers::shared(), Act::Refuse);
+    let seeds = std::fs::read_to_string(town.path("seeds.jsonl")).expect("the seeds");
+    let mut lines: Vec<String> = seeds.lines().map(str::to_owned).collect();
+    lines[1] = "{\"id\": \"bad\"}".to_owned();
+    town.write_seeds(&lines);
+    town.submit();
+    let (mut synthesis, mut filter) = (town.worker("synthesis"), town.worker("filter"));
+    town.all_terminal(3, &mut [&mut synthesis, &mut filter]);
+    let first = town.seal_and_prove(3);
+    assert_eq!(first.manifest["sums"]["failed_by"], json!({"invalid_seed": 1, "teacher_refused": 1}));
+    let retry = |kind: &str| town.json(&["retry", &town.name, "--kind", kind, "--json"])["retried"].clone();
+    assert_eq!(retry("no_such_kind"), json!({}));
+    door.rule(Act::Pass);
+    assert_eq!(retry("teacher_refused"), json!({"teacher_refused": 1}));
+    let (job, _) = town.job(0);
+    eventually("a verdict for the retried job", || {
+        effects(&town).keys().any(|key| key.contains("/verdicts/") && key.contains(job.id.as_str()))
+    });
+    let second = town.seal_and_prove(3);
+    assert_eq!(second.manifest["sums"]["failed_by"], json!({"invalid_seed": 1}), "the other failure stands");
+    assert_eq!(second.rows.len(), 2);
 }
 
 /// All that a ledger would answer is gone, and every message comes once more.

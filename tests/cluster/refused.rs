@@ -1,8 +1,9 @@
-//! Servers that are not there or refuse us, and a corpus that is missing: one clear error each.
+//! Servers that are not there or refuse us, and a corpus that is missing or damaged: one clear error each.
 
 use std::time::{Duration, Instant};
 
-use super::town::{Servers, Town, eventually};
+use super::servers::Servers;
+use super::town::{Town, eventually};
 use super::worker::Worker;
 
 /// A process that cannot work has to say so within this time.
@@ -51,35 +52,64 @@ fn servers_that_refuse_us_or_are_not_there_end_a_worker_with_one_error_and_exit_
     assert!(began.elapsed() < SAID_WITHIN, "it took {:?}", began.elapsed());
 }
 
-#[test]
-fn a_corpus_that_is_missing_is_said_once_and_worked_with_when_it_is_there() {
-    let town = Town::new(Servers::shared(), 3, Duration::ZERO, "");
-    town.submit();
-    let corpus = town.plan().corpus_id;
-    let folder = format!("corpora/{corpus}/");
-    let mut taken = Vec::new();
-    for build in town.folders(&folder) {
-        let mut folders = vec![format!("{folder}{build}/")];
+/// Keys of all objects of the campaign's corpus, the manifest last: it says that the rest is there.
+fn corpus_objects(town: &Town) -> Vec<String> {
+    let corpus = format!("corpora/{}/", town.plan().corpus_id);
+    let mut keys = Vec::new();
+    for build in town.folders(&corpus) {
+        let build = format!("{corpus}{build}/");
         // A snapshot is two folders deep.
-        folders.extend(town.folders(&folders[0]).iter().map(|inner| format!("{folder}{build}/{inner}/")));
-        for key in folders.iter().flat_map(|folder| town.keys(folder)) {
-            taken.push((key.clone(), town.object(&key).expect("it was just listed")));
-            town.delete(&key);
-        }
+        let inner = town.folders(&build).into_iter().map(|inner| format!("{build}{inner}/"));
+        keys.extend(inner.chain([build.clone()]).flat_map(|folder| town.keys(&folder)));
     }
-    assert!(taken.len() > 1, "there was a corpus to take away");
+    keys.sort_by_key(|key| key.ends_with("manifest.json"));
+    keys
+}
+
+/// A worker of a machine that has no corpus yet meets the archive's, which is of no use, and says `word`; it lives and takes no job. When
+/// `mends` has run, it works.
+fn says_so_and_works_when_it_is_mended(town: &Town, word: &str, mends: impl FnOnce()) {
     let corpora = town.path("corpora");
     let flags = ["--corpora", corpora.to_str().expect("UTF-8")];
     let (mut synthesis, mut filter) = (town.worker_with("synthesis", &flags, &[]), town.worker("filter"));
     let complaint = "the campaign cannot be worked on here";
-    eventually("the worker says that it has no corpus", || synthesis.said().contains(complaint));
+    eventually("the worker says that it cannot use the corpus", || synthesis.said().contains(complaint));
     assert!(!synthesis.is_over(), "it lives: {}", synthesis.said());
-    // The manifest says that the rest is there, so it comes last.
-    taken.sort_by_key(|(key, _)| key.ends_with("manifest.json"));
-    for (key, bytes) in taken {
-        town.put(&key, bytes);
-    }
+    assert_eq!(town.teacher.teacher.counts().0, 0, "it has taken no job");
+    mends();
     town.all_terminal(3, &mut [&mut synthesis, &mut filter]);
-    assert!(synthesis.said().contains(corpus.as_str()), "the error names the corpus: {}", synthesis.said());
-    town.seal_and_prove(3);
+    let said = synthesis.said();
+    assert!(said.lines().filter(|line| line.contains(complaint)).all(|line| line.contains(word)), "{word} in each complaint: {said}");
+    assert_eq!(town.seal_and_prove(3).manifest["counts"]["failed"], 0);
+}
+
+#[test]
+fn a_corpus_that_is_missing_is_said_and_worked_with_when_it_is_there() {
+    let town = Town::new(Servers::shared(), 3, Duration::ZERO, "");
+    town.submit();
+    let mut taken = Vec::new();
+    for key in corpus_objects(&town) {
+        taken.push((key.clone(), town.object(&key).expect("it was just listed")));
+        town.delete(&key);
+    }
+    assert!(taken.len() > 1, "there was a corpus to take away");
+    says_so_and_works_when_it_is_mended(&town, town.plan().corpus_id.as_str(), || {
+        for (key, bytes) in taken {
+            town.put(&key, bytes);
+        }
+    });
+}
+
+#[test]
+fn a_corpus_with_one_changed_byte_is_said_and_worked_with_when_it_is_mended() {
+    let town = Town::new(Servers::shared(), 3, Duration::ZERO, "");
+    town.submit();
+    let objects = corpus_objects(&town);
+    let key = objects.iter().find(|key| key.ends_with(".store")).expect("a snapshot has its documents in such a file");
+    let whole = town.object(key).expect("it was just listed");
+    let mut changed = whole.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    town.put(key, changed);
+    says_so_and_works_when_it_is_mended(&town, key, || town.put(key, whole));
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tests::services::OwnBroker;
 
-use super::town::{Servers, Town, eventually};
+use super::servers::Servers;
+use super::town::{Town, eventually};
 
 /// A pause and a cancellation take hold everywhere within this.
 const TAKES_HOLD: Duration = Duration::from_secs(10);

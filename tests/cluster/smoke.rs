@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::town::{Servers, Town, eventually};
+use super::servers::Servers;
+use super::town::{Town, eventually};
 
 #[test]
 fn a_campaign_goes_through_a_cluster_and_leaves_nothing_but_its_data_set() {

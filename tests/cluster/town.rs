@@ -1,32 +1,31 @@
-//! One campaign on a cluster: its folder, its servers, its teacher, its workers, and questions to ask of its archive.
+//! One campaign on a cluster: its folder, its servers, its teacher, its workers. What there is to ask of its archive is in `archive.rs`.
 //!
 //! Nothing here waits for a fixed time: a condition is asked for again and again, and a bound says when it has failed.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dataset::frozen::{self, FrozenSeeds};
-use model::{Campaign, Job, JobId, JobMessage, Seed, Step};
-use runtime::archive::s3::{KeyPair, Patience, S3Archive, S3Options};
+use dataset::frozen::FrozenSeeds;
+use model::{Job, JobId, JobMessage, Seed, Step};
+use runtime::archive::s3::S3Archive;
 use runtime::ledger::{RedisSettings, Registry};
 use runtime::queue::rabbitmq::{AmqpSettings, RabbitQueue};
-use runtime::{Archive, Queue, QueueName};
+use runtime::{Queue, QueueName};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use super::servers::Servers;
 use super::worker::Worker;
 use crate::faults::Server;
 use crate::house::{self, Ran};
-use tests::services::{self, OwnBroker, OwnRedis, OwnS3, S3Place};
 
 /// How long anything may take: far more than it does, on a machine with other things to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two questions.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// Jobs in flight of each worker.
 pub(crate) const CONCURRENCY: usize = 4;
 
@@ -36,48 +35,6 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "{what} did not come about within {PATIENCE:?}");
         std::thread::sleep(LOOK);
-    }
-}
-
-/// Where a town's servers are.
-#[derive(Clone)]
-pub(crate) struct Servers {
-    pub(crate) amqp: String,
-    pub(crate) management: String,
-    pub(crate) redis: String,
-    pub(crate) s3: S3Place,
-}
-
-impl Servers {
-    /// Those that all tests share.
-    pub(crate) fn shared() -> Self {
-        let (amqp, management, redis) = (services::amqp_url(), services::management_url(), services::redis_url());
-        Self { amqp, management, redis, s3: services::s3() }
-    }
-
-    pub(crate) fn with_broker(self, broker: &OwnBroker) -> Self {
-        Self { amqp: broker.url().to_owned(), management: broker.management_url().to_owned(), ..self }
-    }
-
-    pub(crate) fn with_redis(self, redis: &OwnRedis) -> Self {
-        Self { redis: redis.url(), ..self }
-    }
-
-    pub(crate) fn with_s3(self, s3: &OwnS3) -> Self {
-        Self { s3: s3.place().clone(), ..self }
-    }
-
-    /// The environment in which programs find them.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 7] {
-        [
-            ("SLUICE_AMQP_URL", self.amqp.clone()),
-            ("SLUICE_AMQP_MANAGEMENT_URL", self.management.clone()),
-            ("SLUICE_REDIS_URL", self.redis.clone()),
-            ("AWS_ENDPOINT_URL", self.s3.endpoint.clone()),
-            ("AWS_REGION", self.s3.region.clone()),
-            ("AWS_ACCESS_KEY_ID", self.s3.access_key.clone()),
-            ("AWS_SECRET_ACCESS_KEY", self.s3.secret_key.clone()),
-        ]
     }
 }
 
@@ -91,9 +48,9 @@ pub(crate) struct Town {
     pub(crate) teacher: Server,
     folder: tempfile::TempDir,
     runtime: Runtime,
-    store: OnceLock<Arc<S3Archive>>,
+    pub(super) store: OnceLock<Arc<S3Archive>>,
     workers: Cell<u32>,
-    shards: OnceLock<u64>,
+    pub(super) shards: OnceLock<u64>,
 }
 
 /// A folder that all towns of this build share: the snapshot they name, and the corpora that their workers fetch.
@@ -145,24 +102,21 @@ impl Town {
 
     /// Writes `campaign.toml`, for a teacher at `endpoint`.
     pub(crate) fn write_campaign(&self, seeds: u32, endpoint: &str, campaign: &str) {
+        self.write_campaign_with(seeds, endpoint, campaign, CONCURRENCY);
+    }
+
+    /// As [`Town::write_campaign`], for at most `concurrency` jobs in flight of each worker.
+    pub(crate) fn write_campaign_with(&self, seeds: u32, endpoint: &str, campaign: &str, concurrency: usize) {
         let mine = self.path("seeds.jsonl");
         let seeds_file = if mine.exists() { mine } else { house::examples().join("seeds.jsonl") };
         let text = format!(
             "[campaign]\nname = \"{}\"\nseeds = \"{}\"\nlimit = {seeds}\nrows_per_shard = 4\n{campaign}\n[corpus]\npath = \"{}\"\n\
-             [teacher]\nkind = \"http\"\nendpoints = [\"{endpoint}\"]\nmodel = \"heuristic\"\nconcurrency = {CONCURRENCY}\ndialect = \"openai\"\n",
+             [teacher]\nkind = \"http\"\nendpoints = [\"{endpoint}\"]\nmodel = \"heuristic\"\nconcurrency = {concurrency}\ndialect = \"openai\"\n",
             self.name,
             seeds_file.display(),
             commons().join("corpus").display(),
         );
         std::fs::write(self.path("campaign.toml"), text).expect("written");
-    }
-
-    /// Makes the second seed unusable: its job fails at once. Before the campaign file is written.
-    pub(crate) fn spoil_second_seed(&self) {
-        let seeds = std::fs::read_to_string(house::examples().join("seeds.jsonl")).expect("the example's seeds");
-        let mut lines: Vec<&str> = seeds.lines().collect();
-        lines[1] = "{\"id\": \"bad\"}";
-        std::fs::write(self.path("seeds.jsonl"), lines.join("\n")).expect("written");
     }
 
     /// A path in the town's folder.
@@ -213,13 +167,26 @@ impl Town {
 
     /// Starts a worker with more flags and environment. A later flag wins.
     pub(crate) fn worker_with(&self, role: &str, flags: &[&str], environment: &[(&str, &str)]) -> Worker {
+        self.worker_by(role, flags, |mut command| {
+            command.envs(environment.iter().copied());
+            command
+        })
+    }
+
+    /// Starts a worker with more flags by the command that `by` makes of its own.
+    pub(crate) fn worker_by(&self, role: &str, flags: &[&str], by: impl FnOnce(Command) -> Command) -> Worker {
         let number = self.workers.replace(self.workers.get() + 1);
         let mut command = self.command(&["worker", role, "--id", &self.worker_id(number)]);
         if !flags.contains(&"--concurrency") {
             command.args(["--concurrency", &CONCURRENCY.to_string()]);
         }
-        command.args(flags).envs(environment.iter().copied());
-        Worker::start(command, &self.path(&format!("worker-{number}.log")))
+        command.args(flags);
+        Worker::start(by(command), &self.path(&format!("worker-{number}.log")))
+    }
+
+    /// Starts the coordinator, on a port of its own.
+    pub(crate) fn coordinator(&self) -> Worker {
+        Worker::start(self.command(&["serve", "--listen", "127.0.0.1:0"]), &self.path("serve.log"))
     }
 
     /// The id of the worker that was started as number `number`, from 0.
@@ -238,84 +205,6 @@ impl Town {
         let workers = status["workers"].as_array().expect("workers");
         let worker = workers.iter().find(|worker| worker["id"] == id.as_str());
         worker.and_then(|worker| worker["counters"][name].as_u64()).unwrap_or(0)
-    }
-
-    /// Waits until all planned jobs have their end in the archive.
-    pub(crate) fn all_terminal(&self, planned: usize, workers: &mut [&mut Worker]) {
-        self.terminal(planned, planned, workers);
-    }
-
-    /// Waits until `wanted` of all `planned` jobs have their end in the archive. The workers must live meanwhile.
-    pub(crate) fn terminal(&self, wanted: usize, planned: usize, workers: &mut [&mut Worker]) {
-        let began = Instant::now();
-        loop {
-            let ended = self.ended_jobs().len();
-            if ended >= wanted {
-                return;
-            }
-            for worker in workers.iter_mut() {
-                assert!(!worker.is_over(), "{}: a worker ended:\n{}", self.name, worker.said());
-            }
-            let said = || workers.iter().map(|worker| worker.said()).collect::<Vec<_>>().join("\n---\n");
-            assert!(began.elapsed() < PATIENCE, "{}: {ended} of {planned} jobs have ended\n{}\n{:#}", self.name, said(), self.status());
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Ids of the jobs with an end in the archive: a verdict or a failure.
-    fn ended_jobs(&self) -> BTreeSet<String> {
-        let root = format!("campaigns/{}/", self.name);
-        let shards = *self.shards.get_or_init(|| self.plan().plan.shards());
-        let mut folders: Vec<String> = (0..shards).map(|shard| format!("{root}ended/{shard}/")).collect();
-        for grade in self.folders(&format!("{root}grades/")) {
-            for kind in ["verdicts", "ended"] {
-                folders.extend((0..shards).map(|shard| format!("{root}grades/{grade}/{kind}/{shard}/")));
-            }
-        }
-        let keys = folders.iter().flat_map(|folder| self.keys(folder));
-        keys.map(|key| key.rsplit('/').next().and_then(|name| name.split('.').next()).expect("a job's object").to_owned()).collect()
-    }
-
-    /// Names of the folders in a folder of the archive.
-    pub(crate) fn folders(&self, folder: &str) -> Vec<String> {
-        self.wait(self.store().folders(folder)).expect("the archive lists")
-    }
-
-    /// Keys of the objects in a folder of the archive.
-    pub(crate) fn keys(&self, folder: &str) -> Vec<String> {
-        self.wait(self.store().list(folder)).expect("the archive lists").into_iter().map(|listed| listed.key).collect()
-    }
-
-    /// An object of the archive.
-    pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
-        self.wait(self.store().get(key)).expect("the archive answers")
-    }
-
-    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) {
-        self.wait(self.store().put(key, bytes)).expect("the archive takes it");
-    }
-
-    pub(crate) fn delete(&self, key: &str) {
-        self.wait(self.store().delete(key)).expect("the archive drops it");
-    }
-
-    /// The archive, over a connection of the test's own.
-    pub(crate) fn store(&self) -> &Arc<S3Archive> {
-        self.store.get_or_init(|| {
-            let place = &self.servers.s3;
-            let options = S3Options {
-                endpoint: Some(place.endpoint.clone()),
-                region: Some(place.region.clone()),
-                keys: Some(KeyPair { id: place.access_key.clone(), secret: place.secret_key.clone() }),
-                patience: Patience::default(),
-            };
-            Arc::new(self.wait(S3Archive::open_with(&self.archive, &options)).expect("the bucket is there"))
-        })
-    }
-
-    /// The frozen plan.
-    pub(crate) fn plan(&self) -> Campaign {
-        self.wait(frozen::campaign(self.store().as_ref(), &self.name)).expect("the archive answers").expect("it is planned")
     }
 
     /// Seed number `number`, and its job of sample 0.
@@ -375,18 +264,22 @@ impl Drop for Town {
     fn drop(&mut self) {
         let shared = Servers::shared();
         // What is the town's own goes with it.
-        if self.servers.amqp == shared.amqp && self.servers.redis == shared.redis {
-            self.wait(async {
+        let (shares_broker, shares_redis) = (self.servers.amqp == shared.amqp, self.servers.redis == shared.redis);
+        self.wait(async {
+            let (mut is_removed, mut is_unregistered) = (true, true);
+            if shares_broker {
                 let queue = self.queue().await;
-                let is_removed = queue.remove(&self.name).await.is_ok();
+                is_removed = queue.remove(&self.name).await.is_ok();
                 queue.close().await;
+            }
+            if shares_redis {
                 let registry = self.registry("tests").await;
-                let is_unregistered = registry.unregister(&self.name).await.is_ok();
+                is_unregistered = registry.unregister(&self.name).await.is_ok();
                 registry.close().await;
-                if !(is_removed && is_unregistered) {
-                    eprintln!("{} left something behind at the shared servers", self.name);
-                }
-            });
-        }
+            }
+            if !(is_removed && is_unregistered) {
+                eprintln!("{} left something behind at the shared servers", self.name);
+            }
+        });
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use super::render::{OVERLAYS, Rendered, name};
+use super::render::{OVERLAYS, Pods, Rendered, name};
 
 #[test]
 fn every_selector_finds_what_it_is_meant_for() {
@@ -98,10 +98,7 @@ fn all_traffic_is_denied_but_what_a_policy_names() {
     for rendered in OVERLAYS.map(Rendered::of) {
         let policies: Vec<NetworkPolicy> = rendered.typed("NetworkPolicy");
         for pods in rendered.pods() {
-            let of_pods = |policy: &&NetworkPolicy| {
-                pods.are_selected_by(&serde_json::to_value(&policy.spec.as_ref().expect("a spec").pod_selector).expect("encodes"))
-            };
-            let specs: Vec<_> = policies.iter().filter(of_pods).filter_map(|policy| policy.spec.as_ref()).collect();
+            let specs: Vec<_> = policies.iter().filter(|policy| applies(policy, &pods)).filter_map(|policy| policy.spec.as_ref()).collect();
             let denies = |spec: &&&k8s_openapi::api::networking::v1::NetworkPolicySpec| spec.ingress.is_none() && spec.egress.is_none();
             let denied: BTreeSet<_> = specs.iter().filter(denies).flat_map(|spec| spec.policy_types.iter().flatten()).collect();
             assert_eq!(denied.len(), 2, "{}: {} is not denied both ways by default", rendered.from, pods.owner);
@@ -119,6 +116,26 @@ fn all_traffic_is_denied_but_what_a_policy_names() {
             assert!(needed.iter().all(|port| left.contains(port)), "{} may reach only {left:?}", pods.owner);
         }
     }
+}
+
+/// Where EKS gives a pod the role it is bound to, which k8s/README.md says works.
+#[test]
+fn in_production_a_pod_reaches_who_gives_it_the_role_it_is_bound_to() {
+    let rendered = Rendered::of("k8s/overlays/production");
+    let policies: Vec<NetworkPolicy> = rendered.typed("NetworkPolicy");
+    for pods in rendered.ours() {
+        let specs = policies.iter().filter(|policy| applies(policy, &pods)).filter_map(|policy| policy.spec.as_ref());
+        let is_reached = specs.flat_map(|spec| spec.egress.iter().flatten()).any(|rule| {
+            let blocks = rule.to.iter().flatten().filter_map(|peer| peer.ip_block.as_ref());
+            numbers(&rule.ports).contains(&80) && blocks.map(|block| block.cidr.as_str()).any(|cidr| cidr == "169.254.170.23/32")
+        });
+        assert!(is_reached, "{}", pods.owner);
+    }
+}
+
+fn applies(policy: &NetworkPolicy, pods: &Pods) -> bool {
+    let selector = &policy.spec.as_ref().expect("a spec").pod_selector;
+    pods.are_selected_by(&serde_json::to_value(selector).expect("encodes"))
 }
 
 /// The ports of a rule; one without ports lets everything through, and none of ours does.

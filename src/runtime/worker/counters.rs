@@ -86,11 +86,12 @@ impl WorkerReport {
         ]
     }
 
-    /// Shows them as metrics of the campaign and role.
-    pub fn show(&self, campaign: &str, role: &'static str) {
-        for (outcome, count) in self.named() {
+    /// Shows them as metrics of the campaign and role, by what they grew since `shown`: a worker that comes back to a campaign counts from 0
+    /// again, and the process's own counters go on.
+    pub fn show(&self, shown: &Self, campaign: &str, role: &'static str) {
+        for ((outcome, count), (_, before)) in self.named().into_iter().zip(shown.named()) {
             metrics::counter!("sluice_messages_total", "campaign" => campaign.to_owned(), "role" => role, "outcome" => outcome)
-                .absolute(count);
+                .increment(count.saturating_sub(before));
         }
         let running = u32::try_from(self.running).unwrap_or(u32::MAX);
         metrics::gauge!("sluice_running", "campaign" => campaign.to_owned(), "role" => role).set(running);

@@ -1,30 +1,31 @@
 //! One worker process: finds campaigns, keeps a station for each that runs, shares its slots among them, and tells how it is.
 //!
 //! The loop comes round every second and waits for nothing long: stations open and close beside it. What it cannot reach it says once, and
-//! tries again.
+//! tries again; a campaign that cannot be looked after keeps no other from it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use model::ControlState;
 use model::queue::MESSAGE_VERSION;
-use runtime::ledger::{Registered, Serving, WorkerStatus};
-use runtime::retry::{Delays, Policy};
+use runtime::ledger::{Registered, WorkerStatus};
 use runtime::telemetry::Health;
 use runtime::{Queue, QueueName, Shutdown, WorkerReport};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
+use super::controls::Controls;
 use super::corpora::Corpora;
 use super::finding::Finding;
+use super::rests::Rests;
 use super::shares::{Claimant, shares};
 use super::station::{Ground, Station};
-use super::{Connected, Role, Stage};
+use super::{Connected, Role, Stage, unix_ms};
 use crate::exit::{End, VerbError};
 
 /// How often the loop comes round: a pause takes hold within two rounds and a turn.
@@ -33,12 +34,10 @@ const ROUND: Duration = Duration::from_secs(1);
 const REPORT: Duration = Duration::from_secs(3);
 /// How often a campaign's control is read from the archive, which decides.
 const CONTROL: Duration = Duration::from_secs(15);
+/// How long the broker is asked how many candidates wait.
+const DEPTH_MAX: Duration = Duration::from_secs(2);
 /// Candidates that wait beyond this number: synthesis rests until the filters have caught up.
 const BACKLOG_MAX: u64 = 20_000;
-/// Between tries to open a campaign that could not be opened.
-const REOPEN: Policy = Policy { first: Duration::from_secs(4), max: Duration::from_secs(60), tries: None };
-/// Held work that is told of.
-const HOLDS_TOLD_MAX: usize = 64;
 
 /// How a worker process is set up.
 pub(crate) struct CrewSettings {
@@ -68,19 +67,14 @@ pub(crate) struct Crew {
     opening: FuturesUnordered<LocalBoxFuture<'static, Opened>>,
     in_opening: Vec<String>,
     closing: JoinSet<(String, Result<WorkerReport, VerbError>)>,
-    in_closing: Vec<String>,
-    /// Campaigns that could not be opened, or need not be: when to look again.
-    resting: HashMap<String, Rest>,
-    controls: HashMap<String, (Instant, model::Control)>,
+    /// With what hurries them.
+    in_closing: BTreeMap<String, Shutdown>,
+    resting: Rests,
+    controls: Controls,
     health: Health,
     began_ms: u64,
     reported: Option<Instant>,
     trouble: Option<String>,
-}
-
-struct Rest {
-    until: Instant,
-    delays: Delays,
 }
 
 impl Crew {
@@ -97,7 +91,6 @@ impl Crew {
             common: Arc::new(Semaphore::new(slots)),
             shutdown,
         };
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             ground: Arc::new(ground),
             slots,
@@ -108,11 +101,11 @@ impl Crew {
             opening: FuturesUnordered::new(),
             in_opening: Vec::new(),
             closing: JoinSet::new(),
-            in_closing: Vec::new(),
-            resting: HashMap::new(),
-            controls: HashMap::new(),
+            in_closing: BTreeMap::new(),
+            resting: Rests::default(),
+            controls: Controls::default(),
             health,
-            began_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            began_ms: unix_ms(),
             reported: None,
             trouble: None,
         }
@@ -122,28 +115,31 @@ impl Crew {
     pub(crate) async fn run(mut self) -> Result<End, VerbError> {
         let mut round = tokio::time::interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let shutdown = self.ground.shutdown.clone();
+        let (shutdown, health) = (self.ground.shutdown.clone(), self.health.clone());
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
                 Some(opened) = self.opening.next() => self.note_opened(opened),
                 Some(closed) = self.closing.join_next() => self.note_closed(closed.map_err(anyhow::Error::from)?),
-                _ = round.tick() => {
-                    let looked = self.look().await;
-                    self.note_trouble(looked.err());
-                    self.share().await;
-                    self.tell().await;
-                }
+                _ = round.tick() => health.alive_during(self.round()).await,
             }
         }
-        self.health.came_round(Some("it drains".to_owned()));
-        self.drain().await;
+        health.came_round(Some("it drains".to_owned()));
+        health.alive_during(self.drain()).await;
         Ok(End::Done)
     }
 
-    /// Opens and closes stations as the registry, the ledgers and the archive say.
+    async fn round(&mut self) {
+        let looked = self.look().await;
+        self.note_trouble(looked.err());
+        self.share().await;
+        self.tell().await;
+    }
+
+    /// Opens and closes stations as the registry, the ledgers and the archive say. Of several troubles the first is returned.
     async fn look(&mut self) -> Result<(), VerbError> {
+        self.controls.begin_round();
         self.known = self.finding.campaigns(&self.ground.connected).await?;
         let (only, known) = (&self.only, &self.known);
         let wanted: Vec<Registered> = known.iter().filter(|found| only.is_empty() || only.contains(&found.name)).cloned().collect();
@@ -156,67 +152,73 @@ impl Crew {
         for name in over {
             self.close(&name, "it is over", false);
         }
+        let mut trouble = None;
         for found in wanted {
-            self.look_at(found).await?;
+            let name = found.name.clone();
+            if let Err(error) = self.look_at(found).await {
+                tracing::debug!(campaign = %name, %error, "the campaign could not be looked after");
+                trouble.get_or_insert(error);
+            }
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
     }
 
     async fn look_at(&mut self, found: Registered) -> Result<(), VerbError> {
+        let Some(station) = self.stations.get(&found.name) else { return self.take_up(found).await };
         let name = found.name;
-        let control = self.control(&name).await?;
-        let Some(station) = self.stations.get(&name) else {
-            let is_resting = self.resting.get(&name).is_some_and(|rest| rest.until > Instant::now());
-            let is_told_otherwise = control.state != ControlState::Running;
-            let is_moving = self.in_opening.contains(&name) || self.in_closing.contains(&name);
-            if !is_resting && !is_told_otherwise && !is_moving {
-                self.in_opening.push(name.clone());
-                let (ground, uid) = (Arc::clone(&self.ground), found.uid);
-                self.opening.push(async move { (name.clone(), Station::open(ground, name, uid).await) }.boxed_local());
-            }
-            return Ok(());
-        };
         if station.has_ended() {
             self.close(&name, "its queue cannot be used", false);
-            self.rest(&name);
+            self.resting.begin(&name);
             return Ok(());
         }
-        let standing = station.ledger.standing().await?;
-        match standing.control {
+        let ledger = Arc::clone(&station.ledger);
+        let standing = ledger.standing().await?;
+        // What the ledger says takes hold before the archive is asked, which may hang.
+        if let Some(state @ (ControlState::Paused | ControlState::Cancelled)) = standing.control {
+            self.controls.forget(&name);
+            self.close(&name, "it was told to stop", state == ControlState::Cancelled);
+            return Ok(());
+        }
+        if let Some(why) = station.why_spend_nothing(&standing) {
+            self.close(&name, why, false);
+            self.resting.begin(&name);
+            return Ok(());
+        }
+        // A ledger that knows nothing is told what the archive says at this moment.
+        let believed = if standing.control.is_some() { CONTROL } else { Duration::ZERO };
+        let control = self.controls.of(self.ground.connected.archive.as_ref(), &name, believed).await?;
+        let is_revised = control.revisions.len() != station.revisions;
+        if standing.control.is_none() {
             // The archive decides; a ledger that says otherwise was lost, or not told.
-            None => station.ledger.set_control(control.state).await?,
-            Some(state) if state == ControlState::Running && control.revisions.len() != station.revisions => {
-                self.close(&name, "its settings changed", false);
-            }
-            Some(ControlState::Running) if station.budget.is_reached(&standing.usage) => {
-                self.close(&name, "its budget is spent", false);
-                self.rest(&name);
-            }
-            Some(ControlState::Running) if !station.budget.is_unlimited() && !standing.is_whole => {
-                self.close(&name, "what it spent is not known until its ledger is rebuilt", false);
-                self.rest(&name);
-            }
-            Some(ControlState::Running) => {}
-            Some(state) => {
-                self.controls.remove(&name);
-                self.close(&name, "it was told to stop", state == ControlState::Cancelled);
-            }
+            ledger.set_control(control.state).await?;
+        }
+        if control.state != ControlState::Running {
+            self.close(&name, "it was told to stop", control.state == ControlState::Cancelled);
+        } else if is_revised {
+            self.close(&name, "its settings changed", false);
         }
         Ok(())
     }
 
-    /// The campaign's control as the archive has it, read now and then, or when the ledger says that it changed.
-    async fn control(&mut self, name: &str) -> Result<model::Control, VerbError> {
-        if let Some((read, control)) = self.controls.get(name) {
-            // A station that stands still is waiting for just this news.
-            let believed = if self.stations.contains_key(name) { CONTROL } else { 2 * ROUND };
-            if read.elapsed() < believed {
-                return Ok(control.clone());
-            }
+    /// Opens a station, unless the campaign is told otherwise or was tried in vain a moment ago.
+    async fn take_up(&mut self, found: Registered) -> Result<(), VerbError> {
+        let Registered { name, uid, .. } = found;
+        // Whoever stands still is waiting for just this news.
+        let control = self.controls.of(self.ground.connected.archive.as_ref(), &name, 2 * ROUND).await?;
+        // A cancellation waits for nothing, and may come while the station closes for another reason.
+        if control.state == ControlState::Cancelled
+            && let Some(closing) = self.in_closing.get(&name)
+        {
+            closing.request();
         }
-        let control = dataset::frozen::control(self.ground.connected.archive.as_ref(), name).await?;
-        self.controls.insert(name.to_owned(), (Instant::now(), control.clone()));
-        Ok(control)
+        let is_told_otherwise = control.state != ControlState::Running;
+        let is_moving = self.in_opening.contains(&name) || self.in_closing.contains_key(&name);
+        if !self.resting.has(&name) && !is_told_otherwise && !is_moving {
+            self.in_opening.push(name.clone());
+            let ground = Arc::clone(&self.ground);
+            self.opening.push(async move { (name.clone(), Station::open(ground, name, uid).await) }.boxed_local());
+        }
+        Ok(())
     }
 
     fn close(&mut self, name: &str, why: &str, at_once: bool) {
@@ -229,18 +231,13 @@ impl Crew {
         if at_once {
             station.shutdown.request();
         }
-        self.in_closing.push(name.to_owned());
+        self.in_closing.insert(name.to_owned(), station.shutdown.clone());
         let (ground, name, uid) = (Arc::clone(&self.ground), name.to_owned(), station.uid.clone());
         self.closing.spawn(async move {
-            let ended = station.ended().await;
+            let ended = station.ended(&name, ground.role.name()).await;
             ground.connected.registry.leave(&uid).await;
             (name, ended)
         });
-    }
-
-    fn rest(&mut self, name: &str) {
-        let rest = self.resting.entry(name.to_owned()).or_insert_with(|| Rest { until: Instant::now(), delays: REOPEN.delays() });
-        rest.until = Instant::now() + rest.delays.next();
     }
 
     fn note_opened(&mut self, (name, opened): Opened) {
@@ -248,20 +245,20 @@ impl Crew {
         match opened {
             Ok(Some(station)) => {
                 tracing::info!(campaign = %name, role = self.ground.role.name(), "works on the campaign");
-                self.resting.remove(&name);
+                self.resting.end(&name);
                 self.stations.insert(name, station);
             }
             // Paused since, or spent.
-            Ok(None) => self.rest(&name),
+            Ok(None) => self.resting.begin(&name),
             Err(error) => {
                 tracing::error!(campaign = %name, %error, "the campaign cannot be worked on here; its jobs wait");
-                self.rest(&name);
+                self.resting.begin(&name);
             }
         }
     }
 
     fn note_closed(&mut self, (name, ended): (String, Result<WorkerReport, VerbError>)) {
-        self.in_closing.retain(|closing| *closing != name);
+        self.in_closing.remove(&name);
         match ended {
             Ok(report) => tracing::info!(campaign = %name, done = report.done, abandoned = report.abandoned, "left the campaign"),
             Err(error) => tracing::error!(campaign = %name, %error, "the campaign's worker ended"),
@@ -300,26 +297,18 @@ impl Crew {
             return false;
         }
         let candidates = QueueName::Candidates(name.to_owned());
+        let depth = timeout(DEPTH_MAX, self.ground.connected.queue.depth(&candidates)).await;
         // A broker that does not say holds nobody back.
-        self.ground.connected.queue.depth(&candidates).await.is_ok_and(|depth| depth.ready > BACKLOG_MAX)
+        matches!(depth, Ok(Ok(depth)) if depth.ready > BACKLOG_MAX)
     }
 
     /// Tells the registry and the metrics how this process is.
     async fn tell(&mut self) {
         let role = self.ground.role.name();
         let mut counters = BTreeMap::new();
-        let (mut campaigns, mut holds) = (Vec::new(), Vec::new());
+        let mut campaigns = Vec::new();
         for (name, station) in &mut self.stations {
-            let report = station.counters.report();
-            report.show(name, role);
-            for (counter, count) in report.named() {
-                *counters.entry(counter.to_owned()).or_default() += count;
-            }
-            counters.insert(coordinator::live::rate_name(name), station.rate.per_minute(report.done));
-            let share = *station.share.borrow();
-            metrics::gauge!("sluice_slots", "campaign" => name.clone(), "role" => role).set(u32::try_from(share).unwrap_or(u32::MAX));
-            campaigns.push(Serving { campaign: name.clone(), running: report.running, slots: share as u64 });
-            holds.extend(station.holds.keys(HOLDS_TOLD_MAX - holds.len()).iter().map(ToString::to_string));
+            campaigns.push(station.tell(name, role, &mut counters));
         }
         if self.reported.is_some_and(|at| at.elapsed() < REPORT) {
             return;
@@ -331,7 +320,6 @@ impl Crew {
             message_version: MESSAGE_VERSION,
             started_unix_ms: self.began_ms,
             campaigns,
-            holds,
             counters,
         };
         if let Err(error) = self.ground.connected.registry.report(&status).await {

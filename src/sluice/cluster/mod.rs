@@ -14,14 +14,20 @@ use runtime::{Archive, ArchiveError, LedgerError, QueueError};
 
 use crate::exit::VerbError;
 
+mod controls;
 pub(crate) mod corpora;
 pub(crate) mod crew;
 mod finding;
+mod glance;
+mod leaving;
+mod meters;
+mod rests;
 mod shares;
 mod station;
 mod watch;
 
 pub(crate) use crew::{Crew, CrewSettings};
+pub(crate) use glance::{Glance, Seen};
 pub(crate) use station::{Role, Stage};
 pub(crate) use watch::{Watch, unix_ms};
 

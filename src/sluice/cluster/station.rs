@@ -3,15 +3,19 @@
 //! Pausing a campaign is closing its station: jobs yield at their next turn, and what waits stays in the queue. Cancelling does not even wait
 //! for the turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use coordinator::live::{DONE_PER_MINUTE, counter_name};
 use filter::FilterHandler;
-use model::settings::JudgeKind;
-use model::{ControlState, Uid};
+use model::settings::{BudgetSettings, JudgeKind};
+use model::{ControlState, Settings, Uid};
+use runtime::ledger::Serving;
 use runtime::worker::Counters;
-use runtime::{Handler, Holds, Ledger, Queue, QueueError, QueueName, Shutdown, Slots, Worker, WorkerReport, WorkerSettings};
+use runtime::{
+    Handler, Holds, Ledger, LedgerStanding, Queue, QueueError, QueueName, Shutdown, Slots, Worker, WorkerReport, WorkerSettings,
+};
 use synthesis::SynthesisHandler;
 use teacher::Teacher;
 use tokio::sync::{Semaphore, watch};
@@ -23,6 +27,8 @@ use super::corpora::Corpora;
 use crate::exit::VerbError;
 use crate::place::Loaded;
 
+/// Held work that is told of.
+const HOLDS_TOLD_MAX: usize = 64;
 /// What rates are over.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -86,11 +92,14 @@ pub(super) struct Station {
     pub(super) weight: u32,
     /// Most slots it may have here.
     pub(super) cap: usize,
-    pub(super) budget: model::settings::BudgetSettings,
+    /// What limits it; nothing where it costs nothing.
+    limits: BudgetSettings,
     pub(super) counters: Arc<Counters>,
-    pub(super) holds: Holds,
+    /// What its counters said when they were shown last.
+    shown: WorkerReport,
+    holds: Holds,
     pub(super) share: watch::Sender<usize>,
-    pub(super) rate: Rate,
+    rate: Rate,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) shutdown: Shutdown,
     running: JoinHandle<Result<WorkerReport, QueueError>>,
@@ -114,16 +123,13 @@ impl Station {
             return Ok(None);
         }
         let ledger = ground.connected.registry.ledger(&uid);
-        let budget = loaded.campaign.settings.budget;
-        if !budget.is_unlimited() {
-            let standing = ledger.standing().await?;
-            if budget.is_reached(&standing.usage) || !standing.is_whole {
-                let why =
-                    if standing.is_whole { "its budget is spent" } else { "its ledger is to be rebuilt first: sluice resume, or serve" };
-                tracing::warn!(campaign = %name, why, "no jobs are taken");
-                ground.connected.registry.leave(&uid).await;
-                return Ok(None);
-            }
+        let limits = limits(ground.role.stage, &loaded.campaign.settings);
+        if !limits.is_unlimited()
+            && let Some(why) = why_spend_nothing(&limits, &ledger.standing().await?)
+        {
+            tracing::warn!(campaign = %name, why, "no jobs are taken");
+            ground.connected.registry.leave(&uid).await;
+            return Ok(None);
         }
         match ground.role.stage {
             Stage::Synthesis => Self::synthesis(&ground, loaded, ledger).await,
@@ -180,8 +186,9 @@ impl Station {
             revisions: loaded.control.revisions.len(),
             weight: loaded.campaign.settings.campaign.weight,
             cap,
-            budget: loaded.campaign.settings.budget,
+            limits: limits(ground.role.stage, &loaded.campaign.settings),
             counters: worker.counters(),
+            shown: WorkerReport::default(),
             holds: worker.holds(),
             share,
             rate: Rate::default(),
@@ -197,23 +204,65 @@ impl Station {
         self.running.is_finished()
     }
 
-    /// Waits for its worker's end.
-    pub(super) async fn ended(self) -> Result<WorkerReport, VerbError> {
+    /// Why no more may be spent here, as the ledger stands, if so.
+    pub(super) fn why_spend_nothing(&self, standing: &LedgerStanding) -> Option<&'static str> {
+        why_spend_nothing(&self.limits, standing)
+    }
+
+    /// What it does for the campaign `name`: shown as metrics, returned, and its counters put into `counters`.
+    pub(super) fn tell(&mut self, name: &str, role: &'static str, counters: &mut BTreeMap<String, u64>) -> Serving {
+        let report = self.counters.report();
+        report.show(&self.shown, name, role);
+        self.shown = report;
+        counters.extend(report.named().map(|(counter, count)| (counter_name(name, counter), count)));
+        counters.insert(counter_name(name, DONE_PER_MINUTE), self.rate.per_minute(report.done));
+        let share = *self.share.borrow();
+        metrics::gauge!("sluice_slots", "campaign" => name.to_owned(), "role" => role).set(u32::try_from(share).unwrap_or(u32::MAX));
+        let holds = self.holds.keys(HOLDS_TOLD_MAX).iter().map(ToString::to_string).collect();
+        Serving { campaign: name.to_owned(), running: report.running, slots: share as u64, holds }
+    }
+
+    /// Waits for its worker's end, and shows it as metrics: nobody else sets these again.
+    pub(super) async fn ended(self, name: &str, role: &'static str) -> Result<WorkerReport, VerbError> {
+        metrics::gauge!("sluice_slots", "campaign" => name.to_owned(), "role" => role).set(0.0);
         let ended = self.running.await;
         self.watching.abort();
+        if let Ok(Ok(report)) = &ended {
+            report.show(&self.shown, name, role);
+        }
+        metrics::gauge!("sluice_running", "campaign" => name.to_owned(), "role" => role).set(0.0);
         ended.map_err(anyhow::Error::from)?.map_err(VerbError::unreachable)
     }
 }
 
+/// What limits a station. Filters whose judge is no model cost nothing, and grade what was paid for, whatever was spent.
+fn limits(stage: Stage, settings: &Settings) -> BudgetSettings {
+    match (stage, &settings.judge.kind) {
+        (Stage::Filter, JudgeKind::Lexical | JudgeKind::Off) => BudgetSettings::default(),
+        (Stage::Synthesis, _) | (Stage::Filter, JudgeKind::Http { .. }) => settings.budget,
+    }
+}
+
+fn why_spend_nothing(limits: &BudgetSettings, standing: &LedgerStanding) -> Option<&'static str> {
+    if limits.is_unlimited() {
+        return None;
+    }
+    // A ledger that was lost knows at most what was spent since.
+    if !standing.is_whole {
+        return Some("what it spent is not known until its ledger is rebuilt: sluice resume, or serve");
+    }
+    limits.is_reached(&standing.usage).then_some("its budget is spent")
+}
+
 /// How much was done in the last minute.
 #[derive(Debug, Default)]
-pub(super) struct Rate {
+struct Rate {
     samples: VecDeque<(Instant, u64)>,
 }
 
 impl Rate {
     /// `done` so far; returns how much of it in the last minute, or since it began if that is less.
-    pub(super) fn per_minute(&mut self, done: u64) -> u64 {
+    fn per_minute(&mut self, done: u64) -> u64 {
         let now = Instant::now();
         self.samples.push_back((now, done));
         // The oldest that stays is a minute old at least, so the rate is over a minute.
@@ -234,4 +283,21 @@ async fn follow(process: Shutdown, station: Shutdown) {
     }
     process.expired().await;
     station.request();
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Usage;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_spent_past_the_budget_or_while_it_is_unknown_what_was() {
+        let standing =
+            |calls, is_whole| LedgerStanding { is_whole, usage: Usage { calls, ..Usage::default() }, ..LedgerStanding::default() };
+        let limited = BudgetSettings { calls: Some(5), ..BudgetSettings::default() };
+        assert_eq!(why_spend_nothing(&limited, &standing(4, true)), None);
+        assert!(why_spend_nothing(&limited, &standing(5, true)).is_some() && why_spend_nothing(&limited, &standing(0, false)).is_some());
+        assert_eq!(why_spend_nothing(&BudgetSettings::default(), &standing(5, false)), None);
+    }
 }

@@ -2,20 +2,23 @@
 //!
 //! It owns nothing: it may be killed, started again, or run twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coordinator::live::{Sample, Status};
 use coordinator::server::{Board, STAGES};
 use coordinator::{Aside, Census};
+use model::Uid;
 use runtime::ledger::{Registered, WorkerStatus};
 use runtime::telemetry::Health;
 use runtime::{Depth, Ledger, Queue, QueueName, Shutdown};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Connected;
-use super::finding::Finding;
+use super::finding::{Finding, unfinished};
+use super::leaving::Leaving;
+use super::meters::Meters;
 use crate::exit::{End, VerbError};
 use crate::place::Loaded;
 
@@ -25,18 +28,31 @@ const ROUND: Duration = Duration::from_secs(5);
 const LOADED: Duration = Duration::from_secs(30);
 /// A campaign that is sealed whole and lies still for so long is over: broker and ledger forget it.
 const STILL: Duration = Duration::from_secs(60);
+/// How often parked messages are looked at anew: an older worker may have parked again what came back.
+const UNPARK: Duration = Duration::from_secs(60);
 /// Unroutable messages taken in one round.
 const UNROUTABLE_MAX: usize = 256;
 
 /// A campaign under watch.
 struct Watched {
+    /// As the registry knows it.
+    uid: Uid,
     loaded: Loaded,
     at: Instant,
     census: Census,
-    /// The newest message version that any worker reads, at the last unparking.
-    unparked_for: u32,
+    unparked: Option<Unparked>,
     /// Since when it is sealed whole and nothing of it moves.
     still_since: Option<Instant>,
+}
+
+/// How the parked queue was left.
+#[derive(Debug, Clone, Copy)]
+struct Unparked {
+    at: Instant,
+    /// The newest message version that any worker read.
+    readable: u32,
+    /// Messages that nobody could read.
+    kept: u64,
 }
 
 /// Watches a cluster.
@@ -44,6 +60,10 @@ pub(crate) struct Watch {
     connected: Connected,
     finding: Finding,
     watched: BTreeMap<String, Watched>,
+    /// The newest status of each campaign. One that cannot be sampled keeps its last: nothing must look as if it had nothing to do.
+    statuses: BTreeMap<String, Status>,
+    leaving: Leaving,
+    meters: Meters,
     board: Board,
     health: Health,
     shutdown: Shutdown,
@@ -51,50 +71,88 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(connected: Connected, board: Board, health: Health, shutdown: Shutdown) -> Self {
-        Self { connected, finding: Finding::default(), watched: BTreeMap::new(), board, health, shutdown }
+        Self {
+            connected,
+            finding: Finding::default(),
+            watched: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            leaving: Leaving::default(),
+            meters: Meters::default(),
+            board,
+            health,
+            shutdown,
+        }
     }
 
-    /// Watches until asked to stop.
+    /// Watches until asked to stop, which does not wait for a round.
     pub(crate) async fn run(mut self) -> Result<End, VerbError> {
-        let mut round = tokio::time::interval(ROUND);
-        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let shutdown = self.shutdown.clone();
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.requested() => break,
-                _ = round.tick() => {
-                    let looked = self.look().await;
-                    if let Err(error) = &looked {
-                        tracing::warn!(%error, "the cluster could not be looked after; trying again");
-                    }
-                    self.health.came_round(looked.err().map(|error| error.to_string()));
-                }
-            }
+        let (health, shutdown) = (self.health.clone(), self.shutdown.clone());
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => {}
+            () = health.alive_during(self.rounds()) => {}
         }
+        self.leaving.give_back(&self.connected).await;
         self.connected.close().await;
         Ok(End::Done)
     }
 
+    /// Comes round for ever.
+    async fn rounds(&mut self) {
+        let mut round = tokio::time::interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            round.tick().await;
+            self.round().await;
+        }
+    }
+
+    async fn round(&mut self) {
+        let looked = self.look().await;
+        if let Err(error) = &looked {
+            tracing::warn!(%error, "the cluster could not be looked after; trying again");
+        }
+        self.health.came_round(looked.err().map(|error| error.to_string()));
+    }
+
+    /// Looks after everything that can be looked after. Of several troubles the last is returned, and the others are said.
     async fn look(&mut self) -> Result<(), VerbError> {
         let campaigns = self.finding.campaigns(&self.connected).await?;
         let workers = self.connected.registry.workers().await?;
-        self.watched.retain(|name, _| campaigns.iter().any(|campaign| campaign.name == *name));
-        let mut statuses = Vec::new();
+        self.forget_vanished(&campaigns).await;
+        let mut trouble = self.leaving.go_on(&self.connected, &campaigns, &workers).await.err();
         for campaign in &campaigns {
             // One campaign that cannot be read is no reason to leave the others alone.
             match self.look_at(campaign, &workers).await {
-                Ok(status) => statuses.push(status),
-                Err(error) => tracing::warn!(campaign = %campaign.name, %error, "the campaign could not be looked after"),
+                Ok(status) => {
+                    self.statuses.insert(campaign.name.clone(), status);
+                }
+                Err(error) => note(&mut trouble, VerbError::Unreachable(format!("look after campaign {}: {error}", campaign.name))),
             }
         }
-        show(&statuses, &workers);
-        self.board.show(statuses);
+        self.meters.show(self.statuses.values(), &workers);
+        self.board.show(self.statuses.values().cloned());
         for stage in STAGES {
-            let runnable = u32::try_from(self.board.runnable(stage)).unwrap_or(u32::MAX);
+            let runnable = u32::try_from(self.board.runnable(stage).unwrap_or_default()).unwrap_or(u32::MAX);
             metrics::gauge!("sluice_runnable_jobs", "stage" => stage).set(runnable);
         }
-        self.clear_unroutable(&campaigns).await
+        if let Err(error) = self.clear_unroutable(&campaigns).await {
+            note(&mut trouble, error);
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// Of campaigns that nobody works on any more (they are over, or were cancelled) nothing is kept, and this process's presence with them
+    /// ends.
+    async fn forget_vanished(&mut self, campaigns: &[Registered]) {
+        let is_there = |name: &str, uid: &Uid| campaigns.iter().any(|campaign| campaign.name == name && campaign.uid == *uid);
+        let gone = self.watched.iter().filter(|(name, watched)| !is_there(name, &watched.uid));
+        let gone: Vec<(String, Uid)> = gone.map(|(name, watched)| (name.clone(), watched.uid.clone())).collect();
+        for (name, uid) in gone {
+            self.watched.remove(&name);
+            self.statuses.remove(&name);
+            self.connected.registry.leave(&uid).await;
+        }
     }
 
     async fn look_at(&mut self, campaign: &Registered, workers: &[WorkerStatus]) -> Result<Status, VerbError> {
@@ -105,7 +163,11 @@ impl Watch {
         let progress = watched.census.count(archive, &watched.loaded.campaign, &grade).await?;
         let mut standing = ledger.standing().await?;
         if standing.control != Some(progress.state) {
-            ledger.set_control(progress.state).await?;
+            // Counting takes its time: what a person said meanwhile must not be undone.
+            let state = dataset::frozen::control(archive, &campaign.name).await?.state;
+            if standing.control != Some(state) {
+                ledger.set_control(state).await?;
+            }
         }
         if !standing.is_whole {
             let (campaign, settings) = (&watched.loaded.campaign, &watched.loaded.campaign.settings);
@@ -116,24 +178,18 @@ impl Watch {
         }
         let depths = connected.queue.depths(&campaign.name).await.map_err(VerbError::unreachable)?;
         clear(&connected, watched, Arc::clone(&ledger), &grade, &depths, workers).await?;
-        let moves = standing.running > 0 || depths.iter().any(|(_, depth)| depth.ready + depth.unacked + depth.delayed > 0);
-        if moves || progress.outstanding > 0 || progress.sealed.is_none() {
-            watched.still_since = None;
-        } else if watched.still_since.get_or_insert_with(Instant::now).elapsed() >= STILL {
-            connected.registry.unregister(&campaign.name).await?;
-            connected.queue.remove(&campaign.name).await.map_err(VerbError::unreachable)?;
-            ledger.forget().await?;
-            tracing::info!(campaign = %campaign.name, "the campaign is over: broker and ledger forget it");
+        let has_messages = depths.iter().any(|(_, depth)| depth.ready + depth.unacked + depth.delayed > 0);
+        let moves = standing.running > 0 || standing.yielded > 0 || has_messages;
+        let is_still = !moves && progress.outstanding == 0 && progress.sealed.is_some();
+        // The newest seal may be a partial one, or older than the newest samples.
+        let is_over = watched.has_lain(is_still) && unfinished(archive, &campaign.name).await?.is_none();
+        let budget = watched.loaded.campaign.settings.budget;
+        if is_over {
+            self.leaving.begin(&connected, campaign).await?;
+            self.finding.let_go(&campaign.name);
         }
-        let sample = Sample {
-            progress,
-            standing: Some(standing),
-            depths: Some(depths),
-            workers: workers.to_vec(),
-            budget: watched.loaded.campaign.settings.budget,
-            sampled_unix_ms: unix_ms(),
-        };
-        Ok(Status::of(sample))
+        let (depths, workers) = (Some(depths), Some(workers.to_vec()));
+        Ok(Status::of(Sample { progress, standing: Some(standing), depths, workers, budget, sampled_unix_ms: unix_ms() }))
     }
 
     async fn watched(&mut self, campaign: &Registered) -> Result<&mut Watched, VerbError> {
@@ -142,11 +198,11 @@ impl Watch {
             let loaded = Loaded::of(&self.connected.archive, &campaign.name).await?;
             let known = self.watched.remove(&campaign.name);
             let is_same = known.as_ref().is_some_and(|known| known.loaded.grade.digest() == loaded.grade.digest());
-            let (census, unparked_for, still_since) = match known {
-                Some(known) if is_same => (known.census, known.unparked_for, known.still_since),
-                _ => (Census::default(), 0, None),
+            let (census, unparked, still_since) = match known {
+                Some(known) if is_same => (known.census, known.unparked, known.still_since),
+                _ => (Census::default(), None, None),
             };
-            let watched = Watched { loaded, at: Instant::now(), census, unparked_for, still_since };
+            let watched = Watched { uid: campaign.uid.clone(), loaded, at: Instant::now(), census, unparked, still_since };
             self.watched.insert(campaign.name.clone(), watched);
         }
         let missing = || VerbError::Bug(anyhow::anyhow!("watch campaign {}: it was just there", campaign.name));
@@ -172,6 +228,24 @@ impl Watch {
     }
 }
 
+impl Watched {
+    /// Whether it has lain still long enough; `is_still`: it does at this moment.
+    fn has_lain(&mut self, is_still: bool) -> bool {
+        if !is_still {
+            self.still_since = None;
+            return false;
+        }
+        self.still_since.get_or_insert_with(Instant::now).elapsed() >= STILL
+    }
+}
+
+impl Unparked {
+    /// Whether some of `ready` parked messages may have found a reader, `since` then.
+    fn is_old(&self, since: Duration, readable: u32, ready: u64) -> bool {
+        readable > self.readable || (since >= UNPARK && ready > self.kept)
+    }
+}
+
 /// Reads what was set aside, where there is anything.
 async fn clear(
     connected: &Connected,
@@ -184,64 +258,27 @@ async fn clear(
     let campaign = Arc::clone(&watched.loaded.campaign);
     let aside =
         Aside { archive: connected.archive.as_ref(), queue: connected.queue.as_ref(), ledger: ledger.as_ref(), campaign: &campaign, grade };
-    let waits = |wanted: fn(&QueueName) -> bool| depths.iter().any(|(queue, depth)| wanted(queue) && depth.ready > 0);
-    if waits(|queue| matches!(queue, QueueName::Dead(_))) {
+    let ready =
+        |wanted: fn(&QueueName) -> bool| -> u64 { depths.iter().filter(|(queue, _)| wanted(queue)).map(|(_, depth)| depth.ready).sum() };
+    if ready(|queue| matches!(queue, QueueName::Dead(_))) > 0 {
         let cleared = aside.clear_dead().await.map_err(VerbError::unreachable)?;
         tracing::info!(campaign = %campaign.name, ?cleared, "read the dead queue");
     }
     let readable = workers.iter().map(|worker| worker.message_version).max().unwrap_or_default();
-    if waits(|queue| matches!(queue, QueueName::Parked(_))) && readable > watched.unparked_for {
+    let parked = ready(|queue| matches!(queue, QueueName::Parked(_)));
+    let is_due = watched.unparked.is_none_or(|unparked| unparked.is_old(unparked.at.elapsed(), readable, parked));
+    if parked > 0 && is_due {
         let cleared = aside.unpark(readable).await.map_err(VerbError::unreachable)?;
         tracing::info!(campaign = %campaign.name, ?cleared, "read the parked queue");
-        watched.unparked_for = readable;
+        watched.unparked = Some(Unparked { at: Instant::now(), readable, kept: cleared.kept });
     }
     Ok(())
 }
 
-/// Metrics of campaigns and workers.
-fn show(statuses: &[Status], workers: &[WorkerStatus]) {
-    let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    for status in statuses {
-        let name = || status.campaign.clone();
-        let states = [
-            ("outstanding", status.outstanding),
-            ("synthesized", status.synthesized),
-            ("graded", status.graded),
-            ("accepted", status.accepted),
-            ("rejected", status.rejected),
-            ("failed", status.failed),
-            ("cancelled", status.cancelled),
-            ("running", status.running.unwrap_or_default()),
-            ("yielded", status.yielded.unwrap_or_default()),
-        ];
-        for (state, count) in states {
-            metrics::gauge!("sluice_jobs", "campaign" => name(), "state" => state).set(number(count));
-        }
-        metrics::gauge!("sluice_jobs_planned", "campaign" => name()).set(number(status.planned));
-        for (queue, depth) in status.queues.iter().flatten() {
-            metrics::gauge!("sluice_queue_messages", "campaign" => name(), "queue" => *queue, "state" => "ready").set(number(depth.ready));
-            metrics::gauge!("sluice_queue_messages", "campaign" => name(), "queue" => *queue, "state" => "unacked")
-                .set(number(depth.unacked));
-        }
-        for (kind, count) in &status.failed_by {
-            metrics::gauge!("sluice_failed_jobs", "campaign" => name(), "kind" => kind.clone()).set(number(*count));
-        }
-        if let Some(usage) = status.usage {
-            metrics::counter!("sluice_tokens_total", "campaign" => name(), "kind" => "prompt").absolute(usage.prompt_tokens);
-            metrics::counter!("sluice_tokens_total", "campaign" => name(), "kind" => "completion").absolute(usage.completion_tokens);
-            metrics::counter!("sluice_completions_total", "campaign" => name()).absolute(usage.calls);
-            metrics::gauge!("sluice_wasted_completions", "campaign" => name()).set(number(usage.wasted));
-        }
-        let per_minute = status.rates.map(|rates| rates.per_minute).unwrap_or_default();
-        metrics::gauge!("sluice_jobs_per_minute", "campaign" => name()).set(number(per_minute));
-        metrics::gauge!("sluice_eta_seconds", "campaign" => name()).set(status.eta_seconds.map_or(f64::NAN, number));
-    }
-    let mut roles: HashMap<&str, u32> = HashMap::new();
-    for worker in workers {
-        *roles.entry(&worker.role).or_default() += 1;
-    }
-    for role in ["synthesis", "filter", "synthesis-quarantine", "filter-quarantine"] {
-        metrics::gauge!("sluice_workers", "role" => role).set(roles.get(role).copied().unwrap_or_default());
+/// Keeps the newest trouble for whoever asks, and says the one before it.
+fn note(trouble: &mut Option<VerbError>, error: VerbError) {
+    if let Some(before) = trouble.replace(error) {
+        tracing::warn!(error = %before, "the cluster could not be looked after; trying again");
     }
 }
 
@@ -249,4 +286,17 @@ fn show(statuses: &[Status], workers: &[WorkerStatus]) {
 pub(crate) fn unix_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parked_messages_are_looked_at_anew_for_a_newer_worker_or_when_more_came_and_not_every_time() {
+        let unparked = Unparked { at: Instant::now(), readable: 2, kept: 3 };
+        assert!(unparked.is_old(Duration::ZERO, 3, 3));
+        assert!(!unparked.is_old(UNPARK / 2, 2, 9) && unparked.is_old(UNPARK, 2, 4));
+        assert!(!unparked.is_old(UNPARK, 2, 3), "nobody reads what was kept");
+    }
 }

@@ -23,7 +23,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<End, VerbError> {
     let board = Board::default();
     let (router, until) = (board.router(), shutdown.clone());
     let serving = tokio::spawn(face.serve(router, async move { until.requested().await }));
-    let connected = Connected::open(wait_for_archive(&place).await?, &format!("coordinator-{}", std::process::id())).await?;
+    let name = format!("coordinator-{}", std::process::id());
+    let connecting = async { Connected::open(wait_for_archive(&place).await?, &name).await };
+    let connected = health.alive_during(connecting).await?;
     eprintln!("serves http://{address}: /metrics, /healthz, /readyz, /api/campaigns, /api/runnable");
     let end = Watch::new(connected, board, health, shutdown).run().await;
     serving.await.map_err(anyhow::Error::from)??;

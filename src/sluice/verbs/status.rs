@@ -1,15 +1,17 @@
 //! `sluice status NAME [--watch]`: counted from the archive, and from the cluster where the environment names one.
+//!
+//! An archive that does not answer at first leaves nothing to say. Whatever else does not answer, or stops to, is left out and named on
+//! standard error.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use coordinator::Census;
 use coordinator::live::{Sample, Status};
-use runtime::Ledger;
 use runtime::connections::{AMQP_VARIABLE, REDIS_VARIABLE};
 
 use crate::args::StatusArgs;
-use crate::cluster::{Connected, unix_ms};
+use crate::cluster::{Glance, Seen, unix_ms};
 use crate::exit::{End, VerbError};
 use crate::place::Place;
 use crate::tables;
@@ -23,21 +25,36 @@ pub(crate) async fn run(args: StatusArgs) -> Result<End, VerbError> {
     let named = args.campaign;
     let place = Place::open(&named.name, named.archive.as_deref()).await?;
     let is_set = |name| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    let connected = match is_set(AMQP_VARIABLE) || is_set(REDIS_VARIABLE) {
-        true => Some(Connected::open(place.archive.clone(), &format!("status-{}", std::process::id())).await?),
+    let mut glance = match is_set(AMQP_VARIABLE) || is_set(REDIS_VARIABLE) {
+        true => Some(Glance::from_environment(format!("status-{}", std::process::id()))?),
         false => None,
     };
-    let ledger = connected.as_ref().map(|connected| connected.registry.ledger(&place.campaign.uid));
+    let is_redrawn = args.watch && std::io::stdout().is_terminal();
     let mut census = Census::default();
+    let (mut said, mut is_first) = (Vec::new(), true);
     loop {
-        let status = sample(&place, connected.as_ref(), ledger.as_deref(), &mut census).await?;
-        if named.json {
-            super::print_json(&status)?;
-        } else {
-            let clear = if args.watch && std::io::stdout().is_terminal() { CLEAR } else { "" };
-            super::print(&format!("{clear}{}", tables::status(&status)))?;
+        let (status, silent) = match sample(&place, glance.as_mut(), &mut census).await {
+            Ok((status, silent)) => (Some(status), silent),
+            Err(error) if is_first => return Err(error),
+            // An outage that began while somebody watches, and may pass.
+            Err(error) => (None, vec![format!("the archive does not answer, failed to {error}")]),
+        };
+        if let Some(status) = &status {
+            if named.json {
+                super::print_json(status)?;
+            } else {
+                let clear = if is_redrawn { CLEAR } else { "" };
+                super::print(&format!("{clear}{}", tables::status(status)))?;
+            }
         }
-        if !args.watch || status.outstanding == 0 {
+        // After what is drawn, which would wipe it away; and again only where it was wiped away.
+        if silent != said || (is_redrawn && status.is_some()) {
+            for line in &silent {
+                eprintln!("sluice: {line}");
+            }
+        }
+        (said, is_first) = (silent, false);
+        if !args.watch || status.is_some_and(|status| status.outstanding == 0) {
             break;
         }
         tokio::select! {
@@ -48,26 +65,19 @@ pub(crate) async fn run(args: StatusArgs) -> Result<End, VerbError> {
             }
         }
     }
-    if let Some(connected) = connected {
-        connected.close().await;
+    if let Some(glance) = glance {
+        glance.close().await;
     }
     Ok(End::Done)
 }
 
-async fn sample(
-    place: &Place,
-    connected: Option<&Connected>,
-    ledger: Option<&dyn Ledger>,
-    census: &mut Census,
-) -> Result<Status, VerbError> {
-    let name = &place.campaign.name;
+/// The status, and a line about each that did not answer.
+async fn sample(place: &Place, glance: Option<&mut Glance>, census: &mut Census) -> Result<(Status, Vec<String>), VerbError> {
     let progress = census.count(place.archive.as_ref(), &place.campaign, place.grade.digest()).await?;
-    let (mut standing, mut depths, mut workers) = (None, None, Vec::new());
-    if let (Some(connected), Some(ledger)) = (connected, ledger) {
-        standing = Some(ledger.standing().await?);
-        depths = Some(connected.queue.depths(name).await.map_err(VerbError::unreachable)?);
-        workers = connected.registry.workers().await?;
-    }
+    let Seen { standing, depths, workers, silent } = match glance {
+        Some(glance) => glance.at(&place.campaign).await,
+        None => Seen::default(),
+    };
     let budget = place.campaign.settings.budget;
-    Ok(Status::of(Sample { progress, standing, depths, workers, budget, sampled_unix_ms: unix_ms() }))
+    Ok((Status::of(Sample { progress, standing, depths, workers, budget, sampled_unix_ms: unix_ms() }), silent))
 }

@@ -31,7 +31,8 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<End, VerbError> {
         });
     }
     let worker = args.id.unwrap_or_else(own_name);
-    let connected = Connected::open(wait_for_archive(&place).await?, &worker).await?;
+    let connecting = async { Connected::open(wait_for_archive(&place).await?, &worker).await };
+    let connected = health.alive_during(connecting).await?;
     let role = Role { stage: args.stage, quarantine: args.quarantine };
     eprintln!("{worker} serves {} from {place}", role.name());
     let settings = CrewSettings {

@@ -139,15 +139,20 @@ async fn campaigns_and_workers_are_listed_while_they_last() {
         role: "synthesis".into(),
         message_version: 1,
         started_unix_ms: 5,
-        campaigns: vec![Serving { campaign: "b".into(), running, slots: 64 }],
-        holds: (0..100).map(|number| format!("s/{number}")).collect(),
+        campaigns: vec![Serving {
+            campaign: "b".into(),
+            running,
+            slots: 64,
+            holds: (0..100).map(|number| format!("s/{number}")).collect(),
+        }],
         counters: [("done".to_owned(), 3)].into(),
     };
     here.report(&status("here", 1)).await.expect("reachable");
     here.report(&status("here", 2)).await.expect("reachable");
     there.report(&status("there", 3)).await.expect("reachable");
     let workers = here.workers().await.expect("reachable");
-    let seen: Vec<(&str, u64, usize)> = workers.iter().map(|w| (w.id.as_str(), w.campaigns[0].running, w.holds.len())).collect();
+    let seen: Vec<(&str, u64, usize)> =
+        workers.iter().map(|w| (w.id.as_str(), w.campaigns[0].running, w.campaigns[0].holds.len())).collect();
     assert_eq!(seen, [("here", 2, 64), ("there", 3, 64)]);
     there.close().await;
     let ids: Vec<String> = here.workers().await.expect("reachable").into_iter().map(|worker| worker.id).collect();

@@ -17,7 +17,7 @@ use super::line::Sent;
 const CAMPAIGNS_KEPT_S: u64 = 7 * 24 * 3600;
 /// A worker that has not reported for so long is not shown.
 const REPORT_KEPT_MS: u64 = 15_000;
-/// Work keys in one report.
+/// Work keys of one campaign in one report.
 const HOLDS_MAX: usize = 64;
 
 /// A campaign that workers may serve.
@@ -47,10 +47,7 @@ pub struct WorkerStatus {
     /// What it serves.
     #[serde(default)]
     pub campaigns: Vec<Serving>,
-    /// Names of the work it holds; the first 64 are kept.
-    #[serde(default)]
-    pub holds: Vec<String>,
-    /// Its counters since it started, by name.
+    /// What it has counted for each campaign since it came to it, by the campaign's and the counter's name.
     #[serde(default)]
     pub counters: BTreeMap<String, u64>,
 }
@@ -64,6 +61,9 @@ pub struct Serving {
     pub running: u64,
     /// Jobs it would run at most.
     pub slots: u64,
+    /// Names of the work it holds; the first 64 are kept.
+    #[serde(default)]
+    pub holds: Vec<String>,
 }
 
 impl Registry {
@@ -107,11 +107,11 @@ impl Registry {
     /// # Errors
     /// When Redis cannot be reached.
     pub async fn report(&self, status: &WorkerStatus) -> Result<(), LedgerError> {
-        let bytes = match status.holds.get(..HOLDS_MAX) {
-            Some(first) => json(&WorkerStatus { holds: first.to_vec(), ..status.clone() })?,
-            None => json(status)?,
-        };
-        self.ask_workers("report", Some(&bytes)).await.map(drop)
+        let mut told = status.clone();
+        for serving in &mut told.campaigns {
+            serving.holds.truncate(HOLDS_MAX);
+        }
+        self.ask_workers("report", Some(&json(&told)?)).await.map(drop)
     }
 
     /// The workers that live, by id.

@@ -115,7 +115,7 @@ impl Desk {
 
     /// Whether it is settled: the client says "no" without an error when the channel is gone.
     async fn ack(&self, acker: &Acker) -> bool {
-        matches!(self.live.answered(acker.ack(BasicAckOptions::default())).await, Some(Ok(true)))
+        matches!(self.live.timed("ack", acker.ack(BasicAckOptions::default())).await, Some(Ok(true)))
     }
 
     async fn nack(&self, acker: &Acker) -> bool {

@@ -14,7 +14,7 @@ use lapin::options::{ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Event};
 use tokio::sync::{OnceCell, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::dial::Socket;
@@ -65,6 +65,8 @@ impl Live {
     /// Returns when the connection is over, with the reason as far as it is known. Notes meanwhile whether the broker lets us publish.
     pub(super) async fn over(&self) -> String {
         let mut events = pin!(self.connection.events_listener());
+        // Shown from the beginning, so that the first time can be told from never.
+        self.block(false);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reason = "the connection was closed".to_owned();
@@ -125,11 +127,15 @@ impl Live {
 
     /// As [`Live::answered`], with what went wrong in terms of `queue`.
     pub(super) async fn asked<T>(&self, queue: &str, question: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
-        match self.answered(question).await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) => Err(trouble(queue, &error)),
-            None => Err(silence(queue)),
-        }
+        understood(queue, self.answered(question).await)
+    }
+
+    /// As [`Live::answered`], measured as `op`.
+    pub(super) async fn timed<T>(&self, op: &'static str, question: impl Future<Output = T>) -> Option<T> {
+        let began = Instant::now();
+        let answer = self.answered(question).await;
+        meters::asked(op, began.elapsed());
+        answer
     }
 
     /// A channel of its own, closed when the last clone of it is dropped.
@@ -164,7 +170,7 @@ impl Live {
     pub(super) async fn ensure_shared(&self) -> Result<(), QueueError> {
         let declare = || async {
             let channel = self.channel(topology::UNROUTABLE).await?;
-            self.asked(topology::UNROUTABLE, topology::declare_shared(&channel)).await
+            understood(topology::UNROUTABLE, self.timed("declare", topology::declare_shared(&channel)).await)
         };
         self.shared.get_or_try_init(declare).await.copied()
     }
@@ -176,7 +182,7 @@ impl Live {
             self.ensure_shared().await?;
             // A refusal closes the channel, so nothing else may hang on it.
             let channel = self.channel(queue).await?;
-            self.asked(queue, topology::declare_campaign(&channel, campaign)).await
+            understood(queue, self.timed("declare", topology::declare_campaign(&channel, campaign)).await)
         };
         declared.get_or_try_init(declare).await.copied()
     }
@@ -194,7 +200,7 @@ impl Live {
     pub(super) async fn ready(&self, queue: &str) -> Result<Option<u32>, QueueError> {
         let channel = self.channel(queue).await?;
         let look = QueueDeclareOptions::durable().passive();
-        match self.answered(channel.queue_declare(queue.into(), look, FieldTable::default())).await {
+        match self.timed("depth", channel.queue_declare(queue.into(), look, FieldTable::default())).await {
             Some(Ok(found)) => Ok(Some(found.message_count())),
             Some(Err(error)) if is_absent(&error) => Ok(None),
             Some(Err(error)) => Err(trouble(queue, &error)),
@@ -211,6 +217,15 @@ impl Live {
             tracing::debug!(link = self.link, "the broker did not say goodbye");
         }
         self.socket.end();
+    }
+}
+
+/// What was answered, in terms of `queue`.
+fn understood<T>(queue: &str, answer: Option<lapin::Result<T>>) -> Result<T, QueueError> {
+    match answer {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) => Err(trouble(queue, &error)),
+        None => Err(silence(queue)),
     }
 }
 

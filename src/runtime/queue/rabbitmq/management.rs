@@ -1,19 +1,25 @@
 //! The broker's management API: depths with what is unacknowledged, and the policies that hold what may be tuned.
 //!
-//! Everything here is an addition. Without an address for it depths know only what is ready, and delivery limits are the broker's own.
+//! Everything here is an addition. Without an address for it, or while nobody answers there, depths know only what is ready; delivery limits
+//! are then the broker's own.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
+use tokio::time::Instant;
 
+use super::meters;
 use super::topology::is_delay_queue;
 use crate::queue::{Depth, QueueError, QueueName};
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long it is left alone after it did not answer: what it would add is not worth such a wait for each campaign.
+const REST: Duration = Duration::from_secs(30);
 /// A campaign has eleven queues; a page holds them with room to spare.
 const PAGE: &str = "100";
 
@@ -29,6 +35,8 @@ pub(super) struct Management {
     client: Client,
     base: Url,
     vhost: String,
+    /// Until when it is left alone; `None` while it answers.
+    rests_until: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for Management {
@@ -63,11 +71,41 @@ impl Management {
         let base = base.ok_or_else(|| unusable("its address is not of the form http[s]://user:password@host:port".into()))?;
         let client = Client::builder().connect_timeout(CONNECT_MAX).timeout(ANSWER_MAX).build();
         let client = client.map_err(|error| unusable(format!("HTTP cannot be set up: {error}")))?;
-        Ok(Self { client, base, vhost: vhost.to_owned() })
+        Ok(Self { client, base, vhost: vhost.to_owned(), rests_until: Mutex::default() })
+    }
+
+    /// As [`Management::depths`]; `None` when it does not answer, which is said once.
+    pub(super) async fn depths_if_it_answers(&self, campaign: &str) -> Option<HashMap<QueueName, Depth>> {
+        let rests_until = *self.rests_until();
+        if rests_until.is_some_and(|until| until > Instant::now()) {
+            return None;
+        }
+        let asked = self.depths(campaign).await;
+        let is_known = self.rests_until().is_some();
+        match asked {
+            Ok(found) => {
+                *self.rests_until() = None;
+                if is_known {
+                    tracing::info!("the management API answers again");
+                }
+                Some(found)
+            }
+            Err(error) => {
+                *self.rests_until() = Some(Instant::now() + REST);
+                if !is_known {
+                    tracing::warn!(%error, "the broker itself is asked how full queues are, and does not say what is unacknowledged");
+                }
+                None
+            }
+        }
+    }
+
+    fn rests_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How full the queues of `campaign` are that exist. What is delayed is counted for the campaign and said of each.
-    pub(super) async fn depths(&self, campaign: &str) -> Result<HashMap<QueueName, Depth>, QueueError> {
+    async fn depths(&self, campaign: &str) -> Result<HashMap<QueueName, Depth>, QueueError> {
         let mut url = self.url(&["queues", &self.vhost]);
         let pattern = format!(r"^[a-z-]+\.{}(\.[0-9]+)?$", escaped(campaign));
         url.query_pairs_mut()
@@ -98,7 +136,10 @@ impl Management {
     }
 
     async fn send(&self, queue: &str, request: RequestBuilder) -> Result<reqwest::Response, QueueError> {
-        let answer = request.send().await.map_err(|error| self.unreachable(queue, &error))?;
+        let began = Instant::now();
+        let answer = request.send().await;
+        meters::asked("management", began.elapsed());
+        let answer = answer.map_err(|error| self.unreachable(queue, &error))?;
         let (place, status) = (self.place(), answer.status());
         let queue = queue.to_owned();
         match status {
@@ -167,6 +208,14 @@ mod tests {
         assert_eq!(url.path(), "/api/queues/%2F");
         assert_eq!(management.place(), "broker:15672");
         assert!(!format!("{management:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn an_api_that_does_not_answer_is_left_alone_for_a_while() {
+        let management = Management::new("http://127.0.0.1:1", "/").expect("an address");
+        assert_eq!(management.depths_if_it_answers("c").await, None);
+        let rests_until = *management.rests_until();
+        assert!(rests_until.is_some_and(|until| until > Instant::now()));
     }
 
     #[test]

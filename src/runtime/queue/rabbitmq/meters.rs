@@ -1,6 +1,19 @@
-//! The adapter's metrics, by name. Labels name one of our two connections and nothing that grows.
+//! The adapter's metrics, by name. Labels name one of our two connections, or a kind of question, and
+//! nothing that grows.
 
 use std::time::Duration;
+
+/// Shows what counts seldom from the first moment on: Prometheus sees no increase in a counter that begins with its first count.
+pub(super) fn begin() {
+    returned(0);
+    republished(0);
+    metrics::counter!("sluice_amqp_watchdog_total").increment(0);
+}
+
+/// The broker, or its management API, was asked `op`, and answered or was given up after `waited`.
+pub(super) fn asked(op: &'static str, waited: Duration) {
+    metrics::histogram!("sluice_amqp_seconds", "op" => op).record(waited);
+}
 
 /// Whether a connection stands.
 pub(super) fn connected(link: &'static str, is_up: bool) {

@@ -4,13 +4,14 @@
 //! before it is acknowledged. Publishing and consuming go over connections of their own, because a broker short of memory or disk blocks
 //! the one that publishes, and acknowledgements must go on. Not here: what a message means, and whether one came twice.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use model::wire::MESSAGE_BYTES_MAX;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -92,6 +93,7 @@ impl RabbitQueue {
         let Some(first) = addresses.first() else {
             return Err(QueueError::Unusable { queue: "broker".into(), reason: "no address is given; set SLUICE_AMQP_URL".into() });
         };
+        meters::begin();
         let management = settings.management.as_deref().map(|url| Management::new(url, first.vhost())).transpose()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let end = stop.clone().drop_guard();
@@ -122,24 +124,37 @@ impl RabbitQueue {
     }
 
     /// How full the queues of `campaign` are, in one question; those that do not exist are left out. [`Depth::delayed`] is counted for the
-    /// campaign and the same in each. Without a management API it is one question per queue, and what is unacknowledged or delayed counts as 0.
+    /// campaign and the same in each. Without a management API, or while it does not answer, it is one question per queue, and what is
+    /// unacknowledged or delayed counts as 0.
     ///
     /// # Errors
     /// When neither the management API nor the broker answers.
     pub async fn depths(&self, campaign: &str) -> Result<Vec<(QueueName, Depth)>, QueueError> {
-        let mut depths = Vec::new();
-        if let Some(management) = &self.management {
-            let found = management.depths(campaign).await?;
+        if let Some(found) = self.managed(campaign).await {
             let in_order = QueueName::all(campaign).into_iter();
-            depths.extend(in_order.filter_map(|queue| found.get(&queue).copied().map(|depth| (queue, depth))));
-            return Ok(depths);
+            return Ok(in_order.filter_map(|queue| found.get(&queue).copied().map(|depth| (queue, depth))).collect());
         }
+        let mut depths = Vec::new();
         for queue in QueueName::all(campaign) {
             if let Some(depth) = self.ready(&queue).await? {
                 depths.push((queue, depth));
             }
         }
         Ok(depths)
+    }
+
+    /// Whether nothing is ready in any queue of `campaign`, there or not, as the broker itself says at this moment; the management API is
+    /// some seconds late. What is unacknowledged or delayed it does not say.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn is_empty(&self, campaign: &str) -> Result<bool, QueueError> {
+        for queue in QueueName::all(campaign) {
+            if self.ready(&queue).await?.is_some_and(|depth| depth.ready > 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Receives messages that found no queue, which happens to delayed ones whose campaign was removed. Their origin names the queue they were
@@ -149,6 +164,11 @@ impl RabbitQueue {
     /// As [`Queue::subscribe`].
     pub async fn unroutable(&self, slots: usize) -> Result<Subscription, QueueError> {
         self.subscriber.subscribe(Source::Unroutable, slots).await
+    }
+
+    /// What the management API says; `None` where there is none, or nobody answers there.
+    async fn managed(&self, campaign: &str) -> Option<HashMap<QueueName, Depth>> {
+        self.management.as_ref()?.depths_if_it_answers(campaign).await
     }
 
     async fn ready(&self, of: &QueueName) -> Result<Option<Depth>, QueueError> {
@@ -179,14 +199,17 @@ impl Queue for RabbitQueue {
     }
 
     async fn subscribe(&self, from: &QueueName, slots: usize) -> Result<Subscription, QueueError> {
-        self.subscriber.subscribe(Source::Queue(from.clone()), slots).await
+        let began = Instant::now();
+        let subscribed = self.subscriber.subscribe(Source::Queue(from.clone()), slots).await;
+        meters::asked("subscribe", began.elapsed());
+        subscribed
     }
 
-    /// By the management API, some seconds late, with [`Depth::delayed`] counted for the whole campaign. Without one it is what is ready, at
-    /// once; what is unacknowledged or delayed is then unknown and counts as 0.
+    /// By the management API, some seconds late, with [`Depth::delayed`] counted for the whole campaign. Without one, or while it does not
+    /// answer, it is what is ready, at once; what is unacknowledged or delayed is then unknown and counts as 0.
     async fn depth(&self, of: &QueueName) -> Result<Depth, QueueError> {
-        match &self.management {
-            Some(management) => Ok(management.depths(of.campaign()).await?.remove(of).unwrap_or_default()),
+        match self.managed(of.campaign()).await {
+            Some(mut found) => Ok(found.remove(of).unwrap_or_default()),
             None => Ok(self.ready(of).await?.unwrap_or_default()),
         }
     }
