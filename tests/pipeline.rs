@@ -240,7 +240,7 @@ fn a_seed_that_no_message_can_carry_ends_alone_and_the_campaign_is_sealed() {
     let house = House::new(3, "", HEURISTIC);
     let good = "{\"id\":\"good\",\"question\":\"Which bishop founded the University of Dunvarrow?\"}";
     let deep = format!("{{\"id\":\"deep\",\"question\":\"Q?\",\"meta\":{}{}}}", "[".repeat(100), "]".repeat(100));
-    let large = format!("{{\"id\":\"large\",\"question\":\"Q?\",\"answers\":[\"{}\"]}}", "a".repeat(70_000));
+    let large = format!("{{\"id\":\"large\",\"question\":\"Q?\",\"answers\":[\"{}\"]}}", "a".repeat(700_000));
     own_seeds(&house, &format!("{good}\n{deep}\n{large}\n"));
     let ran = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(ran.code, Some(4), "finished with failures: {}", ran.text());

@@ -144,7 +144,7 @@ pub(crate) fn ended() -> Ended {
 }
 
 pub(crate) fn job_message() -> JobMessage {
-    JobMessage { version: 1, uid: uid(), job: job(), step: Step { round: 0, attempt: 2, slice: 1 }, seed: seed() }
+    JobMessage { version: 1, uid: uid(), job: job(), step: Step { round: 0, attempt: 2, slice: 1 }, seed: Some(seed()) }
 }
 
 pub(crate) fn candidate_message() -> CandidateMessage {

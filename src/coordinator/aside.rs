@@ -179,7 +179,7 @@ impl Aside<'_> {
             journal: Vec::new(),
         };
         dataset::frozen::put_json(self.archive, &key, &ended).await?;
-        self.ledger.note_effect(&work).await?;
+        self.ledger.note_effect(&work, step).await?;
         let known = self.ledger.note_terminal(self.grade.short(), job.place.shard, &[job.place.rank]).await?;
         let (members, _) = self.campaign.plan.members(job.place.shard);
         if known >= members.end - members.start {

@@ -9,7 +9,6 @@ use dataset::DatasetError;
 use dataset::frozen::FrozenSeeds;
 use dataset::part::{self, Listing};
 use model::layout::{CampaignKeys, job_of_key};
-use model::queue::MESSAGE_VERSION;
 use model::settings::JudgeKind;
 use model::{Campaign, CandidateMessage, Digest, Job, JobId, JobMessage, Seed, Step};
 use runtime::{Archive, Ledger, LedgerError, Queue, QueueError, QueueName, WorkKey};
@@ -116,8 +115,8 @@ impl Publisher<'_> {
             let steps = self.replan(shard, &work, range.iter().map(|(job, _)| job), &copied, seeds).await?;
             let bodies = range.iter().zip(steps).filter_map(|((job, seed), step)| {
                 let (uid, job, seed) = (self.campaign.uid.clone(), job.clone(), seed.clone());
-                let message = JobMessage { version: MESSAGE_VERSION, uid, job, step: step?, seed };
-                Some(model::wire::encode_message("a job message", &message))
+                let message = JobMessage::new(uid, job, step?, seed);
+                Some(message.and_then(|message| model::wire::encode_message("a job message", &message)))
             });
             let bodies: Vec<Vec<u8>> = bodies.collect::<Result<_, _>>()?;
             published.jobs += bodies.len() as u64;

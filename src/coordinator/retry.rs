@@ -9,7 +9,6 @@ use dataset::DatasetError;
 use dataset::frozen::FrozenSeeds;
 use dataset::part::Listing;
 use model::layout::CampaignKeys;
-use model::queue::MESSAGE_VERSION;
 use model::{Campaign, CandidateMessage, Digest, Ended, Job, JobId, JobMessage, Step};
 use runtime::{Archive, Ledger, Queue, QueueName, WorkKey};
 
@@ -69,7 +68,7 @@ pub async fn retry(
                 if ended.kind.starts_with("trajectory_") {
                     archive.delete(&keys.trajectory(shard, &job.id)).await.map_err(DatasetError::from)?;
                 }
-                let message = JobMessage { version: MESSAGE_VERSION, uid: campaign.uid.clone(), job, step, seed };
+                let message = JobMessage::new(campaign.uid.clone(), job, step, seed)?;
                 let body = model::wire::encode_message("a job message", &message)?;
                 queue.publish(&QueueName::Jobs(campaign.name.clone()), vec![body]).await?;
             }

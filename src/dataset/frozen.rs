@@ -3,16 +3,12 @@
 //! Parts hold a fixed number of seeds whatever the shard size, so that any shard's seeds are found by arithmetic and a reader holds one part.
 
 use model::layout::CampaignKeys;
+use model::seed::{SEEDS_PER_PART, read_part};
 use model::{Campaign, Control, Digest, JobId, Seed};
 use runtime::Archive;
 
 use crate::DatasetError;
 use crate::seeds::Seeds;
-
-/// Seeds per part.
-pub const SEEDS_PER_PART: u64 = 2048;
-/// Largest decompressed part.
-const PART_BYTES_MAX: u64 = 512 << 20;
 
 /// What was frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +116,7 @@ impl<'a> FrozenSeeds<'a> {
         let key = self.keys.seeds(part);
         let hint = "the campaign's frozen seeds are incomplete";
         let bytes = self.archive.get(&key).await?.ok_or(DatasetError::Missing { key: key.clone(), hint })?;
-        model::wire::decompress("seeds", &bytes, PART_BYTES_MAX).map_err(|error| DatasetError::damaged(&key, error))
+        read_part(&bytes).map_err(|error| DatasetError::damaged(&key, error))
     }
 
     async fn read(&self, part: u64) -> Result<Vec<Seed>, DatasetError> {

@@ -20,7 +20,7 @@ const QUESTION_BYTES_MAX: usize = 16 << 10;
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 1 << 10;
 /// Largest seed as it travels: a queue message has 64 KiB, and a part of the frozen seeds holds 2048 of them.
-const SEED_BYTES_MAX: usize = 24 << 10;
+const SEED_BYTES_MAX: usize = 512 << 10;
 /// Deepest nesting of a field that has no meaning to us. Readers of messages, objects and rows bound depth, and each wraps the seed once more.
 const DEPTH_MAX: u32 = 32;
 /// Longest reason of an invalid seed, in characters: parsers quote what they refuse, however long.
@@ -184,7 +184,7 @@ fn seed_of(mut object: Map<String, Value>, fields: &BTreeMap<String, String>, li
     let seed = Seed { id: kept_id, question, answers, gold_urls, topic, language, invalid: None, extra: bounded(object) };
     match model::wire::encode_message("a seed", &seed).map(|bytes| bytes.len()) {
         Ok(bytes) if bytes <= SEED_BYTES_MAX => seed,
-        Ok(bytes) => keep_id(invalid(line, format!("the seed has {bytes} bytes; at most {SEED_BYTES_MAX} travel with its job")), id),
+        Ok(bytes) => keep_id(invalid(line, format!("the seed has {bytes} bytes; at most {SEED_BYTES_MAX} are researched")), id),
         Err(error) => keep_id(invalid(line, error.to_string()), id),
     }
 }
@@ -267,8 +267,8 @@ mod tests {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         let lines = [
             format!("{{\"id\":\"deep\",\"question\":\"Q\",\"meta\":{}}}", nested(100)),
-            format!("{{\"id\":\"answers\",\"question\":\"Q\",\"answers\":[\"{}\"]}}", "a".repeat(70_000)),
-            format!("{{\"id\":\"topic\",\"question\":\"Q\",\"topic\":\"{}\"}}", "a".repeat(70_000)),
+            format!("{{\"id\":\"answers\",\"question\":\"Q\",\"answers\":[\"{}\"]}}", "a".repeat(700_000)),
+            format!("{{\"id\":\"topic\",\"question\":\"Q\",\"topic\":\"{}\"}}", "a".repeat(700_000)),
             format!("{{\"id\":\"{}\",\"question\":\"Q\"}}", "a".repeat(70_000)),
             format!("\"{}\"", "a".repeat(70_000)),
             format!("{{\"id\":\"sound\",\"question\":\"Q\",\"meta\":{}}}", nested(32)),
@@ -276,7 +276,7 @@ mod tests {
         let seeds = read("s.jsonl", &(lines.join("\n") + "\n"), &[]).expect("readable");
         let ids: Vec<&str> = seeds.iter().map(|seed| seed.id.as_str()).collect();
         assert_eq!(ids, ["deep", "answers", "topic", "line-4", "line-5", "sound"]);
-        for (seed, named) in seeds.iter().zip(["`meta`", "24576", "24576", "the id", "no JSON object"]) {
+        for (seed, named) in seeds.iter().zip(["`meta`", "524288", "524288", "the id", "no JSON object"]) {
             assert!(seed.invalid.as_deref().is_some_and(|reason| reason.contains(named)), "{named}: {:?}", seed.invalid);
             assert!(model::wire::encode_message("a seed", seed).expect("encoded").len() < 4096, "{named}");
         }

@@ -91,6 +91,12 @@ impl Plan {
         Place { shard, rank: shard * rows + seed % rows }
     }
 
+    /// Number of the seed whose job is at `place`.
+    pub fn seed_at(&self, place: Place) -> u64 {
+        let rows = u64::from(self.rows_per_shard).max(1);
+        place.shard % self.shards_per_sample().max(1) * rows + place.rank % rows
+    }
+
     /// Seed numbers and the sample that make up `shard`, in rank order.
     pub fn members(&self, shard: u64) -> (std::ops::Range<u64>, u32) {
         let rows = u64::from(self.rows_per_shard);
@@ -123,6 +129,7 @@ mod tests {
         for seed in [0, 511, 512, 999] {
             assert_eq!(plan.place(seed, 0), grown.place(seed, 0));
             assert!(grown.place(seed, 1).shard >= plan.shards());
+            assert!((0..3).all(|sample| grown.seed_at(grown.place(seed, sample)) == seed));
         }
         assert_eq!(plan.place(512, 0), Place { shard: 1, rank: 512 });
         assert_eq!(grown.place(999, 2), Place { shard: 5, rank: 5 * 512 + 487 });

@@ -1,13 +1,17 @@
-//! What travels through queues. Messages are small: they point into the archive, and carry the seed so that a worker needs no look-up.
+//! What travels through queues. Messages are small: they point into the archive, and carry the seed, unless it is large, so that a worker needs
+//! no look-up.
 //!
 //! Order of one job's messages is (round, attempt, slice); a message below the highest ever claimed is stale and acknowledged unread.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Job, Seed, Uid};
+use crate::wire::WireError;
+use crate::{Job, Seed, Uid, wire};
 
 /// The version of the messages this build writes.
 pub const MESSAGE_VERSION: u32 = 1;
+/// Largest seed, as it is written in a message, that travels with its job.
+const SEED_BYTES_MAX: usize = 32 << 10;
 
 /// Where a job's message stands among all messages of that job; compares in reading order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,8 +47,21 @@ pub struct JobMessage {
     pub job: Job,
     /// Where this message stands among the job's messages.
     pub step: Step,
-    /// The question.
-    pub seed: Seed,
+    /// The question. Absent where it is too large to travel: then it is read from the campaign's frozen seeds, at the number that the job's
+    /// place says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Seed>,
+}
+
+impl JobMessage {
+    /// A message of this build for `job`, whose seed travels with it if it is small enough.
+    ///
+    /// # Errors
+    /// When the seed cannot be written.
+    pub fn new(uid: Uid, job: Job, step: Step, seed: Seed) -> Result<Self, WireError> {
+        let is_small = wire::encode_message("a seed", &seed)?.len() <= SEED_BYTES_MAX;
+        Ok(Self { version: MESSAGE_VERSION, uid, job, step, seed: is_small.then_some(seed) })
+    }
 }
 
 /// Work for a filter worker.

@@ -7,6 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::wire::{self, WireError};
+
+/// Frozen seeds per part.
+pub const SEEDS_PER_PART: u64 = 2048;
+/// Largest decompressed part.
+const PART_BYTES_MAX: u64 = 2 << 30;
+
 /// One question, with what is known about its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Seed {
@@ -32,4 +39,23 @@ pub struct Seed {
     /// Fields of the source that have no meaning to us.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+}
+
+/// The text of a part of the frozen seeds, a line a seed, from the bytes of its object.
+///
+/// # Errors
+/// When it is no whole frame, or larger than any part is.
+pub fn read_part(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+    wire::decompress("seeds", bytes, PART_BYTES_MAX)
+}
+
+/// Seed number `number` from the text of its part.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn in_part(text: &[u8], number: u64) -> Result<Seed, String> {
+    let place = usize::try_from(number % SEEDS_PER_PART).unwrap_or(usize::MAX);
+    let line = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).nth(place);
+    let line = line.ok_or_else(|| format!("it has no seed number {number}"))?;
+    serde_json::from_slice(line).map_err(|error| error.to_string())
 }

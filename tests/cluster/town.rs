@@ -217,7 +217,7 @@ impl Town {
     /// The message of the job of seed number `number`, at a step.
     pub(crate) fn job_message(&self, number: u64, step: Step) -> JobMessage {
         let (job, seed) = self.job(number);
-        JobMessage { version: model::queue::MESSAGE_VERSION, uid: self.plan().uid, job, step, seed }
+        JobMessage::new(self.plan().uid, job, step, seed).expect("written")
     }
 
     /// Publishes bytes to one of the campaign's queues.

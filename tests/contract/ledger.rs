@@ -258,12 +258,13 @@ async fn what_is_planned_again_is_not_done_and_its_message_is_not_stale(made: &M
 
 async fn work_whose_effect_was_seen_waits_no_more_and_is_not_done_either(made: &Made) {
     let ledger = &*made.ledger;
-    ledger.note_effect(&job("never seen")).await.expect("nothing to do");
-    let lease = take(ledger, &job("a"), step(0, 0)).await;
+    ledger.note_effect(&job("never seen"), step(0, 0)).await.expect("nothing to do");
+    let lease = take(ledger, &job("a"), step(0, 1)).await;
     ledger.release(&lease).await.expect("held");
-    assert_eq!(counts(ledger).await, (0, 1));
+    ledger.note_effect(&job("a"), step(0, 0)).await.expect("reachable");
+    assert_eq!(counts(ledger).await, (0, 1), "a later step was claimed since");
     for _ in 0..2 {
-        ledger.note_effect(&job("a")).await.expect("reachable");
+        ledger.note_effect(&job("a"), step(0, 1)).await.expect("reachable");
         assert_eq!(counts(ledger).await, (0, 0));
     }
     take(ledger, &job("a"), Step { round: 1, ..Step::default() }).await;

@@ -170,7 +170,7 @@ impl Handler for FilterHandler {
                 let next = message.at(Step::default().next_slice());
                 let continuation = model::wire::encode_message("a candidate message", &next);
                 let continuation = continuation.map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
-                Ok(Disposition::Yield { continuation })
+                Ok(Disposition::Outage { continuation })
             }
             Err(failure) => Err(failure),
         }

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use corpus::Corpus;
 use model::layout::CampaignKeys;
 use model::queue::MESSAGE_VERSION;
+use model::seed::{SEEDS_PER_PART, in_part, read_part};
 use model::{
-    Campaign, CandidateMessage, Digest, Ended, Job, JobId, JobMessage, JournalEntry, Provenance, Sampling, Step, TeacherRecord, Thread,
-    ThreadRole, Trajectory,
+    Campaign, CandidateMessage, Digest, Ended, Job, JobId, JobMessage, JournalEntry, Provenance, Sampling, Seed, Step, TeacherRecord,
+    Thread, ThreadRole, Trajectory,
 };
 use runtime::{
     Archive, ArchiveError, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint,
@@ -99,18 +100,18 @@ impl SynthesisHandler {
         match failure.kind {
             FailureKind::Outage if message.step == Step::default() => {
                 tracing::warn!(job.id = %message.job.id, error = %failure, "goes on from the copy of its journal");
-                Ok(Disposition::Yield { continuation: continuation(message)? })
+                Ok(Disposition::Outage { continuation: continuation(message)? })
             }
             _ => Err(failure),
         }
     }
 
     /// Researches the job as far as this slice goes, and makes what comes of it durable.
-    async fn research(&self, message: &JobMessage, journal: &Journal, context: &Context) -> Result<Disposition, Failure> {
-        let mut desk = Desk::new(self.corpus.clone(), &message.seed).await.map_err(corpus_failed)?;
+    async fn research(&self, message: &JobMessage, seed: Seed, journal: &Journal, context: &Context) -> Result<Disposition, Failure> {
+        let mut desk = Desk::new(self.corpus.clone(), &seed).await.map_err(corpus_failed)?;
         let pace = Pace::new(context.shutdown.clone(), self.slice);
         let sampling = sampling(&self.campaign, &message.job.id);
-        let research = self.browse.research(&message.job.id, &message.seed, &sampling, &mut desk, journal, &pace).await?;
+        let research = self.browse.research(&message.job.id, &seed, &sampling, &mut desk, journal, &pace).await?;
         let Some(research) = research else {
             journal.copy().await;
             return Ok(Disposition::Yield { continuation: continuation(message)? });
@@ -122,7 +123,7 @@ impl SynthesisHandler {
             replayed: journal.replayed(),
             worker: context.worker.clone(),
         };
-        let trajectory = self.trajectory(message, sampling, research, provenance);
+        let trajectory = self.trajectory(message, seed, sampling, research, provenance);
         let key = self.keys.trajectory(message.job.place.shard, &message.job.id);
         let bytes = blocking(move || model::wire::encode_object("a trajectory", &trajectory)).await?;
         let bytes = bytes.map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
@@ -157,14 +158,27 @@ impl SynthesisHandler {
         Ok(())
     }
 
-    fn trajectory(&self, message: &JobMessage, sampling: Sampling, research: Research, provenance: Provenance) -> Trajectory {
+    /// The seed of the message, or the frozen one where that was too large to travel.
+    async fn seed(&self, message: &JobMessage) -> Result<Seed, Failure> {
+        if let Some(seed) = &message.seed {
+            return Ok(seed.clone());
+        }
+        let number = self.campaign.plan.seed_at(message.job.place);
+        let key = self.keys.seeds(number / SEEDS_PER_PART);
+        let damaged = |reason: String| Failure::permanent("seed_damaged", format!("read seed number {number} in {key}: {reason}"));
+        let Some(bytes) = self.archive.get(&key).await? else { return Err(damaged("there is no such object".to_owned())) };
+        let read = blocking(move || read_part(&bytes).map_err(|error| error.to_string()).and_then(|text| in_part(&text, number))).await?;
+        read.map_err(damaged)
+    }
+
+    fn trajectory(&self, message: &JobMessage, seed: Seed, sampling: Sampling, research: Research, provenance: Provenance) -> Trajectory {
         let settings = &self.campaign.settings;
         Trajectory {
             schema_version: model::trajectory::SCHEMA_VERSION,
             job_id: message.job.id.clone(),
             rank: message.job.place.rank,
             campaign: self.campaign.name.clone(),
-            seed: message.seed.clone(),
+            seed,
             sample: message.job.sample,
             recipe: settings.recipe.name().to_owned(),
             corpus_id: self.campaign.corpus_id.clone(),
@@ -223,15 +237,16 @@ impl Handler for SynthesisHandler {
     }
 
     async fn handle(&self, message: JobMessage, lease: &Lease, context: &Context) -> Result<Disposition, Failure> {
-        if let Some(reason) = &message.seed.invalid {
-            return Err(Failure::permanent("invalid_seed", format!("research seed {}: {reason}", message.seed.id)));
+        let seed = self.seed(&message).await?;
+        if let Some(reason) = &seed.invalid {
+            return Err(Failure::permanent("invalid_seed", format!("research seed {}: {reason}", seed.id)));
         }
         let journal = match self.open_journal(&message.job, lease, context).await {
             Ok(journal) => journal,
             Err(failure) if context.is_second_hand => return Self::after_outage(&message, failure),
             Err(failure) => return Err(failure),
         };
-        let done = self.research(&message, &journal, context).await;
+        let done = self.research(&message, seed, &journal, context).await;
         for warning in journal.take_warnings() {
             tracing::warn!(job.id = %message.job.id, warning, "trouble with the copy of a journal");
         }
@@ -318,14 +333,14 @@ fn corpus_failed(error: DeskError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Seed, Uid};
+    use model::Uid;
 
     fn message(step: Step) -> JobMessage {
         let seed: Seed = serde_json::from_value(serde_json::json!({"id": "s", "question": "q"})).expect("a seed");
         let uid = Uid("u".into());
         let plan = model::Plan { seeds: 1, rows_per_shard: 1, samples: 1 };
         let job = Job { id: JobId::of(&uid, "s", 0), place: plan.place(0, 0), sample: 0 };
-        JobMessage { version: MESSAGE_VERSION, uid, job, step, seed }
+        JobMessage::new(uid, job, step, seed).expect("written")
     }
 
     #[test]
@@ -338,7 +353,7 @@ mod tests {
     fn an_outage_that_left_something_in_the_copy_alone_is_handed_on_at_a_later_step() {
         let first = message(Step::default());
         let outage = || Failure::outage("ledger_outage", "it is down");
-        let Ok(Disposition::Yield { continuation }) = SynthesisHandler::after_outage(&first, outage()) else {
+        let Ok(Disposition::Outage { continuation }) = SynthesisHandler::after_outage(&first, outage()) else {
             panic!("whoever takes the first message would not look for the copy");
         };
         let next: JobMessage = model::wire::decode_message("a job message", &continuation).expect("decoded");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use async_trait::async_trait;
-use model::{ControlState, JournalEntry, Usage, wire};
+use model::{ControlState, JournalEntry, Step, Usage, wire};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -159,9 +159,9 @@ impl Ledger for EmbeddedLedger {
         self.ask(move |book| keys.iter().try_for_each(|key| book.mark_done(key))).await
     }
 
-    async fn note_effect(&self, key: &WorkKey) -> Result<(), LedgerError> {
+    async fn note_effect(&self, key: &WorkKey, step: Step) -> Result<(), LedgerError> {
         let key = key.clone();
-        self.ask(move |book| book.note_effect(&key)).await
+        self.ask(move |book| book.note_effect(&key, step)).await
     }
 
     async fn replan(&self, keys: &[WorkKey]) -> Result<Vec<Replanned>, LedgerError> {

@@ -215,9 +215,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// Whoever rebuilds the ledger says: the archive has the effects of `keys`.
     async fn mark_done(&self, keys: &[WorkKey]) -> Result<(), LedgerError>;
 
-    /// Whoever was delivered a message again and saw the effect of `key` in the archive says so: a dead holder of it, and a message of it that
-    /// waits, count no more. Nothing changes for a living one, and it is not remembered as done: a person's retry may be on its way.
-    async fn note_effect(&self, key: &WorkKey) -> Result<(), LedgerError>;
+    /// Whoever was delivered the message of `step` again and saw the effect of `key` in the archive says so: who held it at that step, and a
+    /// message of it that waits, count no more. It is not remembered as done: a person's retry may be on its way. Nothing changes once a later
+    /// step was claimed, and for what this very process works on it is not to be asked.
+    async fn note_effect(&self, key: &WorkKey, step: Step) -> Result<(), LedgerError>;
 
     /// Whoever publishes again what is outstanding says so here: the archive had no effect of `keys`, so they are not done, whatever is
     /// remembered (archive and ledger are synced apart, and a power loss may cost one of them more). What was done until now may have ended

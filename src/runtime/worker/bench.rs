@@ -106,13 +106,13 @@ impl<H: Handler> Bench<H> {
         let mut ask = Ask { step, is_quarantine: self.from.is_quarantine(), has_looked: false };
         let mut delivery = delivery;
         if delivery.redelivered {
-            let Some(same) = self.unless_effected(&key, &message, delivery).await else { return };
+            let Some(same) = self.unless_effected(&key, step, &message, delivery).await else { return };
             (delivery, ask.has_looked) = (same, true);
         }
         failpoint::hit("claim.before");
         let mut claim = self.claim(&key, ask).await;
         if matches!(claim, Ok(Claim::Unsure)) {
-            let Some(same) = self.unless_effected(&key, &message, delivery).await else { return };
+            let Some(same) = self.unless_effected(&key, step, &message, delivery).await else { return };
             (delivery, ask.has_looked) = (same, true);
             claim = self.claim(&key, ask).await;
         }
@@ -168,13 +168,13 @@ impl<H: Handler> Bench<H> {
     }
 
     /// The delivery, unless the archive has what its message asks for: then it is acknowledged.
-    async fn unless_effected(&self, key: &WorkKey, message: &H::Message, delivery: Delivery) -> Option<Delivery> {
+    async fn unless_effected(&self, key: &WorkKey, step: Step, message: &H::Message, delivery: Delivery) -> Option<Delivery> {
         match self.is_effected(message).await {
             Ok(false) => return Some(delivery),
             Ok(true) => {
                 // What runs here right now ends by itself; a dead holder would count as running for ever.
                 if !self.held.is_under_way(key)
-                    && let Err(error) = self.told(|| self.ledger.note_effect(key)).await
+                    && let Err(error) = self.told(|| self.ledger.note_effect(key, step)).await
                 {
                     leave(key, delivery, &error);
                     return None;
@@ -195,13 +195,17 @@ impl<H: Handler> Bench<H> {
         failpoint::hit("handle.after");
         let key = &holding.lease.key;
         let failure = match handled {
-            Ok(disposition) => {
-                self.gate.success();
-                self.evidence.success(key);
-                return match disposition {
-                    Disposition::Done => self.finish(holding, &self.counters.done).await,
-                    Disposition::Yield { continuation } => self.hand_on(holding, &message, Next::Slice(continuation)).await,
-                };
+            Ok(Disposition::Outage { continuation }) => {
+                self.gate.outage(None);
+                return self.hand_on(holding, &message, Next::Slice(continuation)).await;
+            }
+            Ok(Disposition::Yield { continuation }) => {
+                self.succeeded(key);
+                return self.hand_on(holding, &message, Next::Slice(continuation)).await;
+            }
+            Ok(Disposition::Done) => {
+                self.succeeded(key);
+                return self.finish(holding, &self.counters.done).await;
             }
             Err(failure) => failure,
         };
@@ -219,6 +223,12 @@ impl<H: Handler> Bench<H> {
             // Somebody else has it, and a message of its own.
             FailureKind::Fenced => self.lost(holding).await,
         }
+    }
+
+    /// Whatever it needed was there.
+    fn succeeded(&self, key: &WorkKey) {
+        self.gate.success();
+        self.evidence.success(key);
     }
 
     /// A dependency is down: intake rests, and the job waits as it is.

@@ -42,6 +42,12 @@ pub enum Disposition {
         /// The continuation message.
         continuation: Vec<u8>,
     },
+    /// As [`Disposition::Yield`], because of an outage after which the message has to say something else than before. No success, and intake
+    /// rests as in any outage.
+    Outage {
+        /// The continuation message.
+        continuation: Vec<u8>,
+    },
 }
 
 /// What kind of failure; decides what the loop does.

@@ -68,16 +68,34 @@ enum Next {
     Failed(QueueError),
 }
 
-/// A subscription, and for how many slots it was made.
+/// A subscription, the share of slots it was made for, and how many of them it got: work that came over an earlier one has the others.
 struct Receiving {
     subscription: Subscription,
+    share: usize,
     slots: usize,
+    /// One more is held by each task whose message came over it.
+    running: Arc<()>,
+}
+
+impl Receiving {
+    /// Of `tasks` under way, how many came over an earlier subscription. Their deliveries are unacknowledged too.
+    fn earlier(receiving: Option<&Self>, tasks: usize) -> usize {
+        tasks - receiving.map_or(0, |receiving| Arc::strong_count(&receiving.running) - 1).min(tasks)
+    }
+
+    /// Whether one made now would get another share, or enough more slots. Not for each single slot: what is buffered goes back, and comes
+    /// marked as delivered before.
+    fn is_outgrown(&self, share: usize, tasks: usize) -> bool {
+        let earlier = Self::earlier(Some(self), tasks);
+        let gained = share.saturating_sub(earlier + self.slots);
+        self.share != share || (gained > 0 && (gained >= share.div_ceil(4) || earlier == 0))
+    }
 }
 
 impl<H: Handler> Worker<H> {
     /// A worker that has `handler` do what `queue` brings, as far as `ledger` lets it.
     pub fn new(handler: Arc<H>, queue: Arc<dyn Queue>, ledger: Arc<dyn Ledger>, settings: WorkerSettings, shutdown: Shutdown) -> Self {
-        let slots = if settings.from.is_quarantine() { Slots::fixed(1) } else { settings.slots.clone() };
+        let slots = if settings.from.is_quarantine() { settings.slots.one_at_a_time() } else { settings.slots.clone() };
         Self { bench: Arc::new(Bench::new(handler, queue, ledger, settings, shutdown)), slots }
     }
 
@@ -102,9 +120,10 @@ impl<H: Handler> Worker<H> {
             match self.next(&mut receiving, &mut tasks).await {
                 Next::Message(delivery, slot) => {
                     let bench = Arc::clone(&self.bench);
+                    let running = receiving.as_ref().map(|receiving: &Receiving| Arc::clone(&receiving.running));
                     tasks.spawn(async move {
                         bench.serve(delivery).await;
-                        drop(slot);
+                        drop((slot, running));
                     });
                 }
                 Next::OtherShare => {}
@@ -127,13 +146,20 @@ impl<H: Handler> Worker<H> {
             // What is buffered for us others may have.
             *receiving = None;
         }
-        let take = self.take(receiving, share);
+        let earlier = Receiving::earlier(receiving.as_ref(), tasks.len());
+        let take = self.take(receiving, share, tasks.len());
         tokio::pin!(take);
         loop {
             tokio::select! {
                 biased;
                 () = self.bench.shutdown.requested() => return Next::Stop,
-                Some(ended) = tasks.join_next() => self.note_end(ended).await,
+                Some(ended) = tasks.join_next() => {
+                    self.note_end(ended).await;
+                    // The subscription may have its slot now.
+                    if earlier > 0 {
+                        return Next::OtherShare;
+                    }
+                }
                 () = self.slots.differs(share) => return Next::OtherShare,
                 taken = &mut take, if tasks.len() < share => return match taken {
                     Ok((delivery, slot)) => Next::Message(delivery, slot),
@@ -143,20 +169,30 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// A delivery and the right to work on it. Dropping this future loses nothing: a delivery in it comes back.
-    async fn take(&self, receiving: &mut Option<Receiving>, share: usize) -> Result<(Delivery, Option<OwnedSemaphorePermit>), QueueError> {
+    /// A delivery and the right to work on it, while `tasks` are under way. Dropping this future loses nothing: a delivery in it comes back.
+    async fn take(
+        &self,
+        receiving: &mut Option<Receiving>,
+        share: usize,
+        tasks: usize,
+    ) -> Result<(Delivery, Option<OwnedSemaphorePermit>), QueueError> {
         loop {
             if !self.bench.gate.is_open() {
                 // Others may work meanwhile: what is buffered for us comes back.
                 *receiving = None;
                 self.bench.gate.open().await;
             }
-            if receiving.as_ref().is_some_and(|receiving| receiving.slots != share) {
+            if receiving.as_ref().is_some_and(|receiving| receiving.is_outgrown(share, tasks)) {
                 *receiving = None;
             }
             let from = match receiving {
                 Some(from) => from,
-                None => receiving.insert(Receiving { subscription: self.subscribe(share).await?, slots: share }),
+                None => {
+                    // What runs is unacknowledged at the broker over the subscriptions it came by.
+                    let slots = share.saturating_sub(tasks).max(1);
+                    let subscription = self.subscribe(slots).await?;
+                    receiving.insert(Receiving { subscription, share, slots, running: Arc::new(()) })
+                }
             };
             match from.subscription.next().await {
                 Some(delivery) => {

@@ -88,10 +88,11 @@ impl<H: Handler> Bench<H> {
         if failure.name == PANIC {
             return true;
         }
-        // Whether few are left is only asked to end the waiting some day: a queue that does not answer has not ended.
-        let left = match self.queue.depth(&self.from).await {
-            Ok(depth) => depth.ready + depth.unacked + depth.delayed,
-            Err(_) => u64::MAX,
+        // Whether few are left is only asked to end the waiting some day: who does not answer has not ended. A broker may know only what is
+        // ready; the ledger knows what is held and what waits.
+        let left = match (self.queue.depth(&self.from).await, self.ledger.standing().await) {
+            (Ok(depth), Ok(standing)) => (depth.ready + depth.unacked + depth.delayed).max(standing.running + standing.yielded),
+            _ => u64::MAX,
         };
         self.evidence.blames(key, before, left)
     }

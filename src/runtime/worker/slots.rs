@@ -27,6 +27,11 @@ impl Slots {
         Self { share, common }
     }
 
+    /// One at a time, under the same common bound: whoever else works in this process waits meanwhile.
+    pub(super) fn one_at_a_time(&self) -> Self {
+        Self { common: Arc::clone(&self.common), ..Self::fixed(1) }
+    }
+
     /// The share at this moment; with none, nothing is taken.
     pub(super) fn share(&self) -> usize {
         *self.share.borrow()

@@ -20,6 +20,7 @@ use crate::queue::memory::MemoryQueue;
 mod claims;
 mod ends;
 mod outcomes;
+mod slots;
 
 const DRAIN: Duration = Duration::from_secs(120);
 
@@ -55,6 +56,8 @@ enum Act {
     Wait,
     /// Waits for `go`, then fails with an outage.
     Outage,
+    /// Hands itself on because of an outage.
+    HandOn,
     /// Waits for the shutdown, then yields.
     Drain,
     /// Never returns.
@@ -102,6 +105,7 @@ impl Handler for Scripted {
                 self.go.notified().await;
                 return Err(Failure::outage("scripted", "as scripted"));
             }
+            Act::HandOn => return Ok(Disposition::Outage { continuation }),
             Act::Drain => {
                 context.shutdown.requested().await;
                 return Ok(Disposition::Yield { continuation });
@@ -142,7 +146,11 @@ impl House {
     }
 
     fn worker_of(&self, from: QueueName) -> Worker<Scripted> {
-        let settings = WorkerSettings { from, slots: Slots::fixed(4), worker: "w".into() };
+        self.worker_with(from, Slots::fixed(4))
+    }
+
+    fn worker_with(&self, from: QueueName, slots: Slots) -> Worker<Scripted> {
+        let settings = WorkerSettings { from, slots, worker: "w".into() };
         let (queue, ledger) = (Arc::new(self.queue.clone()), Arc::clone(&self.ledger));
         Worker::new(Arc::clone(&self.handler), queue, ledger, settings, self.shutdown.clone())
     }

@@ -12,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use model::ControlState;
 use model::queue::MESSAGE_VERSION;
-use runtime::ledger::{Registered, WorkerStatus};
+use runtime::ledger::{Registered, Serving, WorkerStatus};
 use runtime::telemetry::Health;
 use runtime::{Queue, QueueName, Shutdown, WorkerReport};
 use tokio::sync::Semaphore;
@@ -310,6 +310,9 @@ impl Crew {
         for (name, station) in &mut self.stations {
             campaigns.push(station.tell(name, role, &mut counters));
         }
+        // Whoever waits until a campaign is left by all has to see those that are still leaving.
+        let leaving = self.in_closing.keys().filter(|name| !self.stations.contains_key(*name));
+        campaigns.extend(leaving.map(|name| Serving { campaign: name.clone(), ..Serving::default() }));
         if self.reported.is_some_and(|at| at.elapsed() < REPORT) {
             return;
         }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use model::{ControlState, Usage, wire};
+use model::{ControlState, Step, Usage, wire};
 
 use super::claims::{Answer, Claimant, Remembered, Standing, after_death, decide, has_grown, room_after};
 use super::lock::Lock;
@@ -220,8 +220,8 @@ impl Book {
         Ok(replanned)
     }
 
-    pub(super) fn note_effect(&mut self, key: &WorkKey) -> Result<(), LedgerError> {
-        let known = self.remembered(key)?.filter(|known| known.standing == Standing::Waiting && !self.held.contains_key(key));
+    pub(super) fn note_effect(&mut self, key: &WorkKey, step: Step) -> Result<(), LedgerError> {
+        let known = self.remembered(key)?.filter(|known| known.standing == Standing::Waiting && known.step <= step);
         let Some(known) = known else { return Ok(()) };
         self.waiting -= 1;
         self.remember(key, &Remembered { standing: Standing::Free, ..known })

@@ -235,10 +235,10 @@ impl Ledger for RedisLedger {
         Ok(())
     }
 
-    async fn note_effect(&self, key: &WorkKey) -> Result<(), LedgerError> {
+    async fn note_effect(&self, key: &WorkKey, step: Step) -> Result<(), LedgerError> {
         let mut call = self.scripts.effected.prepare_invoke();
         call.key(self.keys.work(key)).key(&self.keys.held).key(&self.keys.waiting);
-        call.arg(key.to_string()).arg(&self.holder).arg(&self.keys.alive_prefix);
+        call.arg(key.to_string()).arg(step_text(step));
         self.line.ask::<String>("note_effect", Sent::Script(&call)).await.map(drop)
     }
 

@@ -112,6 +112,10 @@ impl Registry {
 
     /// Stops beating for the campaign `uid`: what this process holds of it is free at once. Whoever claims of it again serves it again.
     pub async fn leave(&self, uid: &Uid) {
+        let ledger = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned();
+        if let Some(ledger) = ledger {
+            ledger.holds.clear();
+        }
         self.pulse.leave(&Keys::of(uid).alive(&self.holder)).await;
     }
 

@@ -53,7 +53,7 @@ pub struct WorkerStatus {
 }
 
 /// A worker's part in one campaign.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// The campaign's name.
     pub campaign: String,

@@ -21,6 +21,12 @@ pub(super) const UNROUTABLE: &str = "sluice.unroutable";
 const REQUEUE: &str = "sluice.requeue";
 const DEAD: &str = "sluice.dead";
 
+/// Deliveries of a message of a work queue, at most, where no policy says less: one that kills whoever reads it must not come for ever, and
+/// not everybody may set policies.
+const WORK_LIMIT: i64 = 500;
+/// What was set aside stays, because there is nowhere better. Newer brokers would give it up after twenty.
+const KEPT_LIMIT: i64 = 1_000_000;
+
 /// A time that messages can wait for, and the exchange before its queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bucket {
@@ -148,6 +154,8 @@ async fn declare(channel: &Channel, planned: &Planned) -> lapin::Result<()> {
     // At least once needs a queue that refuses rather than drops.
     arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
     arguments.insert("x-overflow".into(), text("reject-publish"));
+    let is_work = planned.dead_letters == DEAD && planned.name != UNROUTABLE;
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(if is_work { WORK_LIMIT } else { KEPT_LIMIT }));
     if let Some(time_ms) = planned.time_ms {
         arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(time_ms.into()));
     }

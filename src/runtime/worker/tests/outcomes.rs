@@ -185,3 +185,14 @@ async fn work_that_was_taken_over_is_dropped_quietly() {
     let report = house.work_off(&[Errand::new("a")]).await;
     assert_eq!((report.lost, report.done, report.failed), (1, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn work_that_hands_itself_on_because_of_an_outage_is_no_success_and_intake_rests() {
+    let house = House::new(&[("a", &[Act::HandOn, Act::Finish]), ("b", &[Act::Fail(FailureKind::Transient), Act::Finish])]).await;
+    let report = house.work_off(&[Errand::new("a"), Errand::new("b")]).await;
+    let handled = house.handler.handled.lock().expect("no panic inside").clone();
+    assert!(handled.contains(&("a".to_owned(), Step::default().next_slice())), "it goes on as it said: {handled:?}");
+    let attempts: Vec<u32> = handled.iter().filter(|(name, _)| name == "b").map(|(_, step)| step.attempt).collect();
+    assert_eq!(attempts, [0, 0], "the other's failure belongs to the same outage");
+    assert_eq!((report.done, report.retried), (2, 0));
+}

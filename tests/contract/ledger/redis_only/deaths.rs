@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Uid, Usage};
+use model::{Step, Uid, Usage};
 use runtime::{Ask, Claim, Lease, LedgerError};
 
 use super::super::{counts, entry, job, step, take};
@@ -76,19 +76,21 @@ async fn a_worker_that_dies_frees_its_jobs_within_seconds_and_is_fenced_when_it_
 }
 
 #[tokio::test]
-async fn a_dead_holder_of_work_whose_effect_was_seen_counts_no_more_and_a_living_one_does() {
+async fn a_holder_of_work_whose_effect_was_seen_counts_no_more_but_one_at_a_later_step_does() {
     let uid = fresh_uid();
     let (here, there) = (worker(&shared_url(), "here").await, worker(&shared_url(), "there").await);
     let ledger = begun(&here, &uid).await;
     let other = there.ledger(&uid);
-    take(&*other, &job("a"), step(0, 0)).await;
-    ledger.note_effect(&job("a")).await.expect("reachable");
-    assert_eq!(counts(&*ledger).await, (1, 0), "it lives, and ends its work itself");
-    // Its presence goes at once, and nothing is given back.
-    there.close().await;
-    ledger.note_effect(&job("a")).await.expect("reachable");
+    let round = |round| Step { round, ..Step::default() };
+    let lease = take(&*other, &job("a"), round(1)).await;
+    ledger.note_effect(&job("a"), round(0)).await.expect("reachable");
+    assert_eq!(counts(&*ledger).await, (1, 0), "a person has it tried again");
+    other.append(&lease, vec![entry(0)]).await.expect("held");
+    // Whether its holder is dead cannot be seen yet, and does not matter.
+    ledger.note_effect(&job("a"), round(1)).await.expect("reachable");
     assert_eq!(counts(&*ledger).await, (0, 0));
-    take(&*ledger, &job("a"), step(0, 1)).await;
+    other.finish(&lease).await.expect("it may still say that it is done");
+    assert_eq!(claim(&*ledger, &job("a"), round(1)).await, Claim::Done);
     forget(&here, &uid).await;
 }
 
@@ -133,7 +135,8 @@ async fn a_worker_that_says_goodbye_or_leaves_frees_what_it_held_at_once() {
     take(&*other, &job("b"), step(0, 0)).await;
     there.leave(&uid).await;
     take(&*ledger, &job("a"), step(0, 0)).await;
-    assert_eq!(claim(&*other, &job("b"), step(0, 0)).await, Claim::Mine, "whoever claims serves again");
+    // Whoever left works on nothing: what it could not give back in time it may take up again, and whoever claims serves again.
+    take(&*other, &job("b"), step(0, 0)).await;
     assert_eq!(claim(&*ledger, &job("b"), step(0, 0)).await, Claim::Held);
     there.close().await;
     take(&*ledger, &job("b"), step(0, 0)).await;
