@@ -249,6 +249,23 @@ fn a_seed_that_no_message_can_carry_ends_alone_and_the_campaign_is_sealed() {
 }
 
 #[test]
+fn a_seed_too_large_for_a_message_is_read_from_the_frozen_ones() {
+    let house = House::new(2, "samples_per_seed = 2", HEURISTIC);
+    let answer = "a".repeat(70_000);
+    let good = "{\"id\":\"good\",\"question\":\"Which bishop founded the University of Dunvarrow?\"}";
+    let large =
+        format!("{{\"id\":\"large\",\"question\":\"Which bishop founded the University of Dunvarrow?\",\"answers\":[\"{answer}\"]}}");
+    own_seeds(&house, &format!("{good}\n{large}\n"));
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    house.prove_sealed(4);
+    let rows = house.rows();
+    let of_large: Vec<_> = rows.iter().filter(|row| row["seed"]["id"] == "large").collect();
+    assert_eq!(of_large.len(), 2);
+    assert!(of_large.iter().all(|row| row["seed"]["answers"][0] == answer.as_str()), "whole");
+}
+
+#[test]
 fn verify_shows_the_first_difference_with_job_turn_and_diff() {
     let house = House::new(4, "", HEURISTIC);
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));

@@ -213,7 +213,7 @@ impl Crew {
         }
         let is_told_otherwise = control.state != ControlState::Running;
         let is_moving = self.in_opening.contains(&name) || self.in_closing.contains_key(&name);
-        if !self.resting.has(&name) && !is_told_otherwise && !is_moving {
+        if !self.resting.has(&name, control.revisions.len()) && !is_told_otherwise && !is_moving {
             self.in_opening.push(name.clone());
             let ground = Arc::clone(&self.ground);
             self.opening.push(async move { (name.clone(), Station::open(ground, name, uid).await) }.boxed_local());
