@@ -70,7 +70,8 @@ impl House {
         let number = |value: &Value| value.as_u64().expect("a number");
         let ended = number(&counts["accepted"]) + number(&counts["rejected"]) + number(&counts["failed"]);
         assert_eq!(number(&manifest["planned"]), planned);
-        assert_eq!(ended + number(&manifest["cancelled"]), planned, "planned = accepted + rejected + failed + cancelled");
+        let spared = counts["spared"].as_u64().unwrap_or(0);
+        assert_eq!(ended + spared + number(&manifest["cancelled"]), planned, "planned = accepted + rejected + failed + spared + cancelled");
         assert_eq!(number(&manifest["outstanding"]), 0);
         let mut jobs: Vec<String> = self.rows().iter().map(|row| row["job_id"].as_str().expect("an id").to_owned()).collect();
         let rows = jobs.len();

@@ -2,8 +2,10 @@
 //!
 //! One target, so that there is one link. The program under test is a process of its own wherever it is killed.
 
+mod ablate;
 mod cluster;
 mod contract;
+mod decompose;
 mod deployment;
 mod faults;
 mod hostile;
@@ -11,10 +13,13 @@ mod house;
 mod http;
 mod journal_copy;
 mod outcomes;
+mod peers;
 mod pipeline;
+mod plan;
 mod rabbitmq;
 mod s3;
 mod sample;
+mod samples;
 mod schemas;
 
 use tests::services;

@@ -116,6 +116,19 @@ fn one_bad_seed_costs_its_own_job_with_the_reason_on_record() {
 }
 
 #[test]
+fn seeds_that_ask_the_same_are_jobs_of_their_own() {
+    let house = House::new(2, "", HEURISTIC);
+    let seed = |id: &str| format!("{{\"id\":\"{id}\",\"question\":\"Which bishop founded the University of Dunvarrow?\"}}\n");
+    own_seeds(&house, &(seed("a") + &seed("b")));
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    house.prove_sealed(2);
+    let mut ids: Vec<String> = house.rows().iter().map(|row| row["seed"]["id"].to_string()).collect();
+    ids.sort();
+    assert_eq!(ids, ["\"a\"", "\"b\""]);
+}
+
+#[test]
 fn verify_finds_a_changed_byte_in_seeds_rows_indexes_manifests_and_corpus() {
     let house = House::new(8, "", HEURISTIC);
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));

@@ -36,7 +36,7 @@ pub(crate) fn completion() -> Completion {
         reasoning: Some("The dam first.".into()),
         calls: vec![ToolCall { id: "call_0".into(), name: "search".into(), arguments: "{\"query\": \"Orrel dam engineer\"}".into() }],
         finish_reason: FinishReason::ToolCalls,
-        usage: Usage { prompt_tokens: 812, completion_tokens: 33, calls: 1 },
+        usage: Usage { prompt_tokens: 812, completion_tokens: 33, calls: 1, ..Usage::default() },
         model: Some("some-model".into()),
     }
 }
@@ -66,6 +66,7 @@ pub(crate) fn trajectory() -> Trajectory {
         tokens: 14,
         error: None,
         urls_shown: vec!["https://kb.example.org/bridges/linden".into()],
+        urls_opened_too: Vec::new(),
         url_opened: None,
         cursor: Some(0),
         neutralised: 1,
@@ -80,7 +81,7 @@ pub(crate) fn trajectory() -> Trajectory {
         notices: vec![Notice { kind: NoticeKind::BudgetWarning, text: "Notice: …".into() }],
         retrieval: Retrieval { gold_shown: vec!["https://kb.example.org/bridges/linden".into()], gold_opened: Vec::new() },
         finish_reason: FinishReason::ToolCalls,
-        usage: Usage { prompt_tokens: 812, completion_tokens: 33, calls: 1 },
+        usage: Usage { prompt_tokens: 812, completion_tokens: 33, calls: 1, ..Usage::default() },
     };
     Trajectory {
         schema_version: 1,
@@ -96,7 +97,7 @@ pub(crate) fn trajectory() -> Trajectory {
             sampling: Sampling { temperature: 1.0, top_p: 0.95, max_completion_tokens: 4096, seed: 77 },
             dialect: "openai".into(),
         },
-        threads: vec![Thread { role: ThreadRole::Researcher, subtask: None, prompt: Digest::of(b"prompt"), turns: vec![turn] }],
+        threads: vec![Thread::new(ThreadRole::Researcher, Digest::of(b"prompt"), vec![turn])],
         outcome: Outcome::ForcedAnswer,
         limit: Some(Limit::Turns),
         answer: Some("The Linden Bridge 【1†L4】".into()),
@@ -107,7 +108,8 @@ pub(crate) fn trajectory() -> Trajectory {
             lines: Some((4, 4)),
             attribution: Attribution::Shown,
         }],
-        usage: Usage { prompt_tokens: 812, completion_tokens: 33, calls: 1 },
+        gold: None,
+        usage: Usage { prompt_tokens: 812, completion_tokens: 33, calls: 1, ..Usage::default() },
         provenance: Provenance { busy_ms: 5, attempts: 1, slices: 2, replayed: 1, worker: "w".into() },
     }
 }
@@ -168,10 +170,11 @@ pub(crate) fn index() -> ShardIndex {
             job: job().id,
             status: model::Terminal::Rejected,
             row: Some(row().content_digest),
+            correct: None,
         }],
         accepted: None,
         rejected: Some(file),
-        counts: model::Counts { accepted: 0, rejected: 1, failed: 0 },
+        counts: model::Counts { rejected: 1, ..model::Counts::default() },
         sums: model::shard::Sums::default(),
     }
 }
@@ -225,5 +228,5 @@ pub(crate) fn campaign() -> Campaign {
 
 pub(crate) fn control() -> Control {
     let changed = [("teacher.concurrency".to_owned(), json!(128))].into();
-    Control { state: model::ControlState::Paused, revisions: vec![model::Revision { changed }], submitted: false }
+    Control { state: model::ControlState::Paused, revisions: vec![model::Revision { changed }], submitted: false, began_unix_s: None }
 }

@@ -33,16 +33,18 @@ const PLACES: &[(&str, &str)] = &[
     ("aws_smithy_http_client::", "src/runtime/archive/s3/"),
     ("metrics_exporter_prometheus::", "src/runtime/telemetry.rs"),
     ("tantivy::", "src/corpus/"),
-    ("bpe_openai::", "src/corpus/"),
     ("clap_complete::", "src/sluice/"),
     ("clap::", "src/sluice/"),
     ("anyhow::", "src/sluice/"),
     ("rmp_serde::", "src/model/wire.rs"),
+    ("minijinja::", "src/teacher/http/template"),
+    ("tokenizers::", "src/teacher/tokens.rs"),
     ("blake3::", "src/"),
 ];
 
 /// A library, and the several places that may name it.
 const SHARED_PLACES: &[(&str, &[&str])] = &[
+    ("bpe_openai::", &["src/corpus/", "src/teacher/tokens.rs"]),
     ("reqwest::", &["src/teacher/", "src/runtime/queue/rabbitmq/"]),
     ("axum::", &["src/teacher/", "src/runtime/telemetry.rs", "src/coordinator/server.rs", "src/sluice/verbs/worker.rs"]),
 ];

@@ -2,6 +2,8 @@
 //!
 //! The archive decides; a ledger that was not told, or lost it, is told by whoever looks next.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use dataset::DatasetError;
 use dataset::frozen::{self, put_json};
 use model::layout::CampaignKeys;
@@ -44,15 +46,21 @@ pub async fn set_state(archive: &dyn Archive, ledger: &dyn Ledger, name: &str, s
     Ok(control)
 }
 
-/// Notes that the campaign `name` was handed to a cluster.
+/// Notes that the campaign `name` was handed to a cluster, or taken up again, at this moment.
 ///
 /// # Errors
 /// When the archive fails.
 pub async fn mark_submitted(archive: &dyn Archive, name: &str) -> Result<Control, DatasetError> {
     let mut control = frozen::control(archive, name).await?;
-    if !control.submitted {
-        control.submitted = true;
-        put_json(archive, &CampaignKeys::new(name).control(), &control).await?;
-    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    control.submitted = true;
+    control.began_unix_s = Some(now);
+    put_json(archive, &CampaignKeys::new(name).control(), &control).await?;
     Ok(control)
+}
+
+/// How long ago the campaign of `control` was submitted or last resumed.
+pub fn age(control: &Control) -> Duration {
+    let began = control.began_unix_s.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    began.and_then(|began| SystemTime::now().duration_since(began).ok()).unwrap_or_default()
 }

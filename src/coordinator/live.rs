@@ -3,6 +3,7 @@
 //! The shape is public (design.md, section 6). What could not be asked is absent rather than zero.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use model::settings::BudgetSettings;
 use model::{ControlState, Usage};
@@ -25,6 +26,8 @@ pub struct Sample {
     pub workers: Option<Vec<WorkerStatus>>,
     /// The campaign's limits.
     pub budget: BudgetSettings,
+    /// How long ago it was submitted or last resumed.
+    pub age: Duration,
     /// When this was asked: milliseconds since 1970.
     pub sampled_unix_ms: u64,
 }
@@ -58,6 +61,8 @@ pub struct UsageStatus {
     pub wasted: u64,
     /// Tokens, read and written, of those that came too late. What those would have cost that were cut off nobody knows.
     pub wasted_tokens: u64,
+    /// Money, in millionths of the price table's currency.
+    pub cost_micros: u64,
 }
 
 /// A campaign's status.
@@ -67,6 +72,9 @@ pub struct Status {
     pub campaign: String,
     /// Whether it runs.
     pub state: ControlState,
+    /// What paused it, where that was no person: `budget`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<&'static str>,
     /// Planned jobs.
     pub planned: u64,
     /// Jobs that are not terminal.
@@ -85,6 +93,8 @@ pub struct Status {
     pub rejected: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Later samples of seeds whose first ones were all right, or all wrong.
+    pub spared: u64,
     /// Cancelled.
     pub cancelled: u64,
     /// Failures by kind.
@@ -114,7 +124,7 @@ pub struct Status {
 impl Status {
     /// What a sample says.
     pub fn of(sample: Sample) -> Self {
-        let Sample { progress, standing, depths, workers, budget, sampled_unix_ms } = sample;
+        let Sample { progress, standing, depths, workers, budget, age, sampled_unix_ms } = sample;
         let workers: Option<Vec<WorkerStatus>> =
             workers.map(|workers| workers.into_iter().filter_map(|worker| part_in(&progress.campaign, worker)).collect());
         let graders = workers.iter().flatten().filter(|worker| worker.role.starts_with("filter"));
@@ -122,9 +132,13 @@ impl Status {
         let rates = workers.is_some().then_some(Rates { per_minute });
         let eta_seconds = (progress.outstanding * 60).checked_div(per_minute);
         let usage = standing.map(|standing| spent(&standing.usage, &standing.wasted));
+        let is_spent = budget.wall_s.is_some_and(|limit| age.as_secs() >= limit)
+            || standing.is_some_and(|standing| budget.is_reached(&standing.usage));
+        let pauses_itself = is_spent && progress.state == ControlState::Running && progress.outstanding > 0;
         Self {
             campaign: progress.campaign,
-            state: progress.state,
+            state: if pauses_itself { ControlState::Paused } else { progress.state },
+            paused_by: pauses_itself.then_some("budget"),
             planned: progress.planned,
             outstanding: progress.outstanding,
             running: standing.map(|standing| standing.running),
@@ -134,6 +148,7 @@ impl Status {
             accepted: progress.accepted,
             rejected: progress.rejected,
             failed: progress.failed,
+            spared: progress.spared,
             cancelled: progress.cancelled,
             failed_by: progress.failed_by,
             failures: progress.failures,
@@ -152,25 +167,21 @@ impl Status {
     /// Messages that a worker of `stage` could work on or works on: what autoscaling goes by. None while the campaign is paused or over, and
     /// no jobs once its budget is spent.
     pub fn runnable(&self, stage: &str) -> u64 {
-        let (ControlState::Running, Some(queues)) = (self.state, &self.queues) else { return 0 };
+        let Some(queues) = self.queues.as_ref().filter(|_| self.state == ControlState::Running || self.paused_by.is_some()) else {
+            return 0;
+        };
         let of = |kind: &str| queues.get(kind).copied().unwrap_or_default();
         // A broker without a management API does not say what is unacknowledged; workers say what they run.
         let with_busy = |kind: &str, busy: u64| of(kind).ready + of(kind).unacked.max(busy);
         match stage {
             // What was synthesised is graded all the same: it is paid for.
-            "synthesis" | "quarantine" if self.is_spent() => 0,
+            "synthesis" | "quarantine" if self.paused_by.is_some() => 0,
             // What is delayed is nearly always the jobs': it comes back before a worker that is scaled down would be missed.
             "synthesis" => with_busy("jobs", self.busy(|role| role == "synthesis")) + of("delayed").ready,
             "filter" => with_busy("candidates", self.busy(|role| role == "filter")),
             "quarantine" => with_busy("quarantine", self.busy(|role| role.ends_with("-quarantine"))),
             _ => 0,
         }
-    }
-
-    fn is_spent(&self) -> bool {
-        self.usage.is_some_and(|UsageStatus { prompt_tokens, completion_tokens, calls, .. }| {
-            self.budget.is_reached(&Usage { prompt_tokens, completion_tokens, calls })
-        })
     }
 
     /// What workers of these roles run of it.
@@ -191,6 +202,7 @@ pub fn counter_name(campaign: &str, name: &str) -> String {
 /// What `worker` does for `campaign` alone, its counters by their own names; `None` when it does not serve it.
 fn part_in(campaign: &str, mut worker: WorkerStatus) -> Option<WorkerStatus> {
     worker.campaigns.retain(|serving| serving.campaign == campaign);
+    worker.endpoints.retain(|endpoint| endpoint.campaign == campaign);
     let prefix = counter_name(campaign, "");
     let told = std::mem::take(&mut worker.counters).into_iter();
     worker.counters = told.filter_map(|(name, count)| Some((name.strip_prefix(prefix.as_str())?.to_owned(), count))).collect();
@@ -199,8 +211,8 @@ fn part_in(campaign: &str, mut worker: WorkerStatus) -> Option<WorkerStatus> {
 
 fn spent(usage: &Usage, wasted: &Usage) -> UsageStatus {
     let wasted_tokens = wasted.prompt_tokens + wasted.completion_tokens;
-    let Usage { prompt_tokens, completion_tokens, calls } = *usage;
-    UsageStatus { prompt_tokens, completion_tokens, calls, wasted: wasted.calls, wasted_tokens }
+    let Usage { prompt_tokens, completion_tokens, calls, cost_micros } = *usage;
+    UsageStatus { prompt_tokens, completion_tokens, calls, wasted: wasted.calls, wasted_tokens, cost_micros }
 }
 
 fn by_kind(depths: &[(QueueName, Depth)]) -> BTreeMap<&'static str, QueueStatus> {
@@ -226,7 +238,7 @@ fn by_kind(depths: &[(QueueName, Depth)]) -> BTreeMap<&'static str, QueueStatus>
 
 #[cfg(test)]
 mod tests {
-    use runtime::ledger::Serving;
+    use runtime::ledger::{EndpointHealth, Serving};
 
     use super::*;
 
@@ -241,6 +253,7 @@ mod tests {
             rejected: 0,
             graded: 0,
             failed: 0,
+            spared: 0,
             cancelled: 0,
             failed_by: BTreeMap::new(),
             failures: Vec::new(),
@@ -253,6 +266,7 @@ mod tests {
             depths: Some(vec![(QueueName::Jobs("a".into()), jobs), (QueueName::Candidates("a".into()), candidates)]),
             workers: Some(workers),
             budget: BudgetSettings::default(),
+            age: Duration::ZERO,
             sampled_unix_ms: 0,
         }
     }
@@ -266,6 +280,7 @@ mod tests {
             role: role.into(),
             campaigns: vec![serving("a", running[0]), serving("b", running[1])],
             counters: [("a/parked".to_owned(), 1), ("b/parked".to_owned(), 2)].into(),
+            endpoints: ["a", "b"].map(|name| EndpointHealth { campaign: name.into(), ..EndpointHealth::default() }).into(),
             ..WorkerStatus::default()
         }
     }
@@ -293,5 +308,6 @@ mod tests {
         let workers = status.workers.expect("asked");
         assert_eq!((workers[0].campaigns.len(), workers[0].campaigns[0].holds[0].as_str()), (1, "s/of a"));
         assert_eq!(workers[0].counters, BTreeMap::from([("parked".to_owned(), 1)]));
+        assert_eq!(workers[0].endpoints.iter().map(|endpoint| endpoint.campaign.as_str()).collect::<Vec<_>>(), ["a"]);
     }
 }

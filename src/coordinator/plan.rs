@@ -58,6 +58,13 @@ pub enum PlanError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differences(pub Vec<(String, Value, Value)>);
 
+impl Differences {
+    /// The keys in which what was planned and what is written now differ; `null` where one of them has none.
+    pub fn between(frozen: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Self {
+        Self(differing(frozen, now))
+    }
+}
+
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, (key, frozen, now)) in self.0.iter().enumerate() {

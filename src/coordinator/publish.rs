@@ -42,6 +42,8 @@ pub struct Published {
     pub candidates: u64,
     /// Full shards that wait for their rows.
     pub seals: u64,
+    /// Shards that wait until the first samples of their seeds are terminal: publish again then.
+    pub waiting_shards: u64,
 }
 
 /// What a shard lacks, as the archive shows it at one moment.
@@ -66,11 +68,44 @@ pub async fn publish_outstanding(
     campaign: &Campaign,
     grade: &Digest,
 ) -> Result<Published, PublishError> {
-    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name) };
-    let mut seeds = FrozenSeeds::new(archive, &campaign.name);
+    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name), with_fresh: true };
+    publisher.publish_all().await
+}
+
+/// As [`publish_outstanding`], but no job that is not synthesised yet: for a campaign whose budget is spent.
+///
+/// # Errors
+/// When archive, queue or ledger fail.
+pub async fn publish_paid_for(
+    archive: &dyn Archive,
+    queue: &dyn Queue,
+    ledger: &dyn Ledger,
+    campaign: &Campaign,
+    grade: &Digest,
+) -> Result<Published, PublishError> {
+    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name), with_fresh: false };
+    publisher.publish_all().await
+}
+
+/// Publishes the shards of later samples that could be decided about since, and only those: their first samples are all terminal by now.
+///
+/// # Errors
+/// When archive, queue or ledger fail.
+pub async fn publish_decided(
+    archive: &dyn Archive,
+    queue: &dyn Queue,
+    ledger: &dyn Ledger,
+    campaign: &Campaign,
+    grade: &Digest,
+) -> Result<Published, PublishError> {
+    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name), with_fresh: true };
     let mut published = Published::default();
-    for shard in 0..campaign.plan.shards() {
-        publisher.publish(shard, &mut seeds, &mut published).await?;
+    let Some(first) = campaign.settings.campaign.samples_first else { return Ok(published) };
+    let mut seeds = FrozenSeeds::new(archive, &campaign.name);
+    for shard in u64::from(first) * campaign.plan.shards_per_sample()..campaign.plan.shards() {
+        if dataset::spared::read(archive, &publisher.keys, shard).await?.is_none() {
+            publisher.publish(shard, &mut seeds, &mut published).await?;
+        }
     }
     Ok(published)
 }
@@ -82,10 +117,25 @@ struct Publisher<'a> {
     campaign: &'a Campaign,
     grade: &'a Digest,
     keys: CampaignKeys,
+    /// Jobs that are not synthesised yet, too.
+    with_fresh: bool,
 }
 
 impl Publisher<'_> {
+    async fn publish_all(&self) -> Result<Published, PublishError> {
+        let mut seeds = FrozenSeeds::new(self.archive, &self.campaign.name);
+        let mut published = Published::default();
+        for shard in 0..self.campaign.plan.shards() {
+            self.publish(shard, &mut seeds, &mut published).await?;
+        }
+        Ok(published)
+    }
+
     async fn publish(&self, shard: u64, seeds: &mut FrozenSeeds<'_>, published: &mut Published) -> Result<(), PublishError> {
+        if !dataset::spared::decide(self.archive, self.campaign, self.grade, shard, seeds).await? {
+            published.waiting_shards += 1;
+            return Ok(());
+        }
         let candidates = QueueName::Candidates(self.campaign.name.clone());
         let listing = Listing::of(self.archive, &self.keys, self.grade, shard).await?;
         let (members, _) = self.campaign.plan.members(shard);
@@ -96,6 +146,12 @@ impl Publisher<'_> {
                 published.seals += 1;
             }
             return Ok(());
+        }
+        if !listing.spared.is_empty() {
+            // A hint, so that the last job of the shard brings its seal.
+            let jobs = seeds.jobs(self.campaign, shard).await?;
+            let ranks: Vec<u64> = jobs.iter().filter(|(_, job)| listing.spared.contains(job)).map(|(rank, _)| *rank).collect();
+            self.ledger.note_terminal(self.grade.short(), shard, &ranks).await?;
         }
         let Lacking { pointers, fresh, copied } = self.lacking(shard, &listing, seeds).await?;
         for range in pointers.chunks(RANGE_JOBS) {
@@ -110,6 +166,7 @@ impl Publisher<'_> {
             self.queue.publish(&candidates, bodies).await?;
         }
         let jobs = QueueName::Jobs(self.campaign.name.clone());
+        let fresh = if self.with_fresh { fresh } else { Vec::new() };
         for range in fresh.chunks(RANGE_JOBS) {
             let work: Vec<WorkKey> = range.iter().map(|(job, _)| WorkKey::Synthesis(job.id.clone())).collect();
             let steps = self.replan(shard, &work, range.iter().map(|(job, _)| job), &copied, seeds).await?;
@@ -142,7 +199,7 @@ impl Publisher<'_> {
         for number in members {
             let seed = seeds.get(number).await?;
             let job = Job { id: JobId::of(&self.campaign.uid, &seed.id, sample), place: self.campaign.plan.place(number, sample), sample };
-            if listing.verdicts.contains(&job.id) || listing.ended.contains(&job.id) {
+            if listing.verdicts.contains(&job.id) || listing.ended.contains(&job.id) || listing.spared.contains(&job.id) {
                 continue;
             }
             if synthesised.contains(&job.id) {

@@ -39,7 +39,7 @@ pub async fn rebuild(
             ledger.mark_done(&work).await?;
         }
         if listing.terminal() > 0 {
-            let terminal = |job: &JobId| listing.verdicts.contains(job) || listing.ended.contains(job);
+            let terminal = |job: &JobId| listing.verdicts.contains(job) || listing.ended.contains(job) || listing.spared.contains(job);
             let jobs = seeds.jobs(campaign, shard).await?;
             let ranks: Vec<u64> = jobs.iter().filter(|(_, job)| terminal(job)).map(|(rank, _)| *rank).collect();
             ledger.note_terminal(grade.short(), shard, &ranks).await?;

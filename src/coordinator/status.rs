@@ -45,6 +45,8 @@ pub struct Progress {
     pub graded: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Later samples of seeds whose first ones were all right, or all wrong.
+    pub spared: u64,
     /// Jobs that were not terminal when the campaign was cancelled.
     pub cancelled: u64,
     /// Failures by kind; of shards whose rows are not written yet, as far as some were read.
@@ -97,6 +99,7 @@ impl Census {
             rejected: 0,
             graded: 0,
             failed: 0,
+            spared: 0,
             cancelled: 0,
             failed_by: BTreeMap::new(),
             failures: Vec::new(),
@@ -120,6 +123,7 @@ impl Census {
                 let Some(index) = index else {
                     progress.graded += listing.verdicts.len() as u64;
                     progress.failed += listing.ended.len() as u64;
+                    progress.spared += listing.spared.len() as u64;
                     for job in listing.ended.iter().take(FAILURES_READ_MAX.saturating_sub(failures_read)) {
                         failures_read += 1;
                         progress.read_failure(archive, &[keys.grade_ended(grade, shard, job), keys.ended(shard, job)]).await?;
@@ -180,6 +184,7 @@ impl Progress {
         self.accepted += counts.accepted;
         self.rejected += counts.rejected;
         self.failed += counts.failed;
+        self.spared += counts.spared;
         for (kind, count) in failed_by {
             *self.failed_by.entry(kind.clone()).or_default() += count;
         }

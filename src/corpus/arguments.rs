@@ -51,6 +51,23 @@ impl<'a> Arguments<'a> {
         texts.filter(|texts| (1..=count_max).contains(&texts.len())).ok_or_else(|| self.bad(name, &must_be, &Value::Array(values.clone())))
     }
 
+    /// The texts of an argument that may go by several names: a list of them, or one text that `separators` divide. They are trimmed, and
+    /// blank ones left out; none at all when the argument is absent.
+    pub(crate) fn parts(&self, names: &[&'static str], separators: &[char], must_be: &str) -> Result<Vec<String>, Trouble> {
+        let Some((name, value)) = names.iter().find_map(|name| Some((*name, self.given.get(*name).filter(|value| !value.is_null())?)))
+        else {
+            return Ok(Vec::new());
+        };
+        // A list in quotation marks, as dialects without types write it.
+        let unquoted = value.as_str().filter(|text| text.trim_start().starts_with('[')).and_then(|text| serde_json::from_str(text).ok());
+        let parts: Option<Vec<String>> = match unquoted.as_ref().unwrap_or(value) {
+            Value::Array(values) => values.iter().map(plain_text).collect(),
+            one => plain_text(one).map(|text| text.split(separators).map(str::to_owned).collect()),
+        };
+        let parts = parts.ok_or_else(|| self.bad(name, must_be, value))?;
+        Ok(parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+    }
+
     /// The trouble with an argument.
     pub(crate) fn bad(&self, name: &'static str, must_be: &str, was: &Value) -> Trouble {
         let was = match was {

@@ -1,11 +1,14 @@
-//! One job's view of the corpus: search, open, find, and the pages they showed, each under its cursor.
+//! One job's view of the corpus: search, open, find, and the pages they showed, each under its cursor; or, for the tool box `Web`, result
+//! lists and whole pages without cursors, which leave no trace in it.
 //!
 //! Every page that is displayed gets the next cursor; trouble gets none. State is only what a browser's own calls made, so the same calls on
 //! the same corpus show the same pages byte for byte: no clock, no randomness, nothing shared between jobs. The texts of documents are kept
 //! for the latest few only and made again when needed. A browser blocks; it grows by one view per displayed page, which the recipe's
 //! tool-call budget bounds.
 
+mod crawl;
 mod document_page;
+mod excerpt;
 mod find_page;
 mod links;
 mod page;
@@ -13,6 +16,7 @@ mod pattern;
 mod search_page;
 mod shown;
 mod trouble;
+mod web_search;
 mod window;
 mod wrap;
 
@@ -20,6 +24,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use model::Observation;
+use model::settings::RecipeSettings;
 
 use crate::document::Ordinal;
 use crate::neutralise::neutralise;
@@ -48,11 +53,40 @@ const RECENT_BYTES_MAX: usize = 1 << 20;
 pub struct ToolLimits {
     /// Tokens of page text that one observation shows, rounded up to a whole line.
     pub window_tokens: u32,
+    /// Which tools there are.
+    pub toolbox: ToolBox,
+    /// Tokens of page text that one call of `crawl_page` shows, of all its pages together.
+    pub page_tokens: u32,
+    /// Whether the web tools treat queries and URLs exactly as O-Researcher's tool server does, losses included: which it drops, how results
+    /// are shared out and listed, and what it says when nothing is left.
+    pub strict: bool,
 }
 
 impl Default for ToolLimits {
     fn default() -> Self {
-        Self { window_tokens: 1024 }
+        Self { window_tokens: 1024, toolbox: ToolBox::Browse, page_tokens: 4096, strict: false }
+    }
+}
+
+/// A set of tools that belong together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ToolBox {
+    /// `search`, `open`, `find`: a browser with cursors.
+    #[default]
+    Browse,
+    /// `web_search`, `crawl_page`: result pages and whole pages, without cursors.
+    Web,
+}
+
+impl ToolLimits {
+    /// The tools of a recipe, within its limits.
+    pub fn of(recipe: &RecipeSettings) -> Self {
+        match recipe {
+            RecipeSettings::Browse(_) => Self::default(),
+            RecipeSettings::Decompose(decompose) => {
+                Self { toolbox: ToolBox::Web, page_tokens: decompose.page_tokens, strict: decompose.strict, ..Self::default() }
+            }
+        }
     }
 }
 
@@ -108,6 +142,16 @@ pub(crate) enum Reference {
 }
 
 impl Browser {
+    /// Which tools it has.
+    pub(crate) fn toolbox(&self) -> ToolBox {
+        self.limits.toolbox
+    }
+
+    /// Whether the web tools treat what they are asked as O-Researcher's server does.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.limits.strict
+    }
+
     /// A browser that has not been used.
     pub fn new(corpus: Corpus, limits: ToolLimits) -> Self {
         Self { corpus, limits, views: Vec::new(), searches: 0, recent: VecDeque::new() }
@@ -284,19 +328,9 @@ impl Browser {
         cursors
     }
 
-    /// The document at `url`, under whichever of the two web schemes the corpus has it; a missing scheme is supplied.
+    /// The document at `url` as a model writes it.
     fn lookup(&self, url: &str) -> Result<Ordinal, Trouble> {
-        let url = url.trim();
-        let (http, https) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-            (Some(rest), _) | (_, Some(rest)) => (format!("http://{rest}"), format!("https://{rest}")),
-            _ if url.contains("://") => return self.corpus.lookup(url)?.ok_or_else(|| Trouble::NotInCorpus(Echo::new(url))),
-            _ => (format!("http://{url}"), format!("https://{url}")),
-        };
-        let (written, other) = if url.starts_with("http://") { (http, https) } else { (https, http) };
-        match self.corpus.lookup(&written)? {
-            Some(ordinal) => Ok(ordinal),
-            None => self.corpus.lookup(&other)?.ok_or_else(|| Trouble::NotInCorpus(Echo::new(url))),
-        }
+        self.corpus.lookup_written(url)?.ok_or_else(|| Trouble::NotInCorpus(Echo::new(url.trim())))
     }
 
     /// The page of a document, from the latest few or made anew.

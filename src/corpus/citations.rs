@@ -6,6 +6,7 @@
 //! marker that names no page, or no one document, is unresolved.
 
 mod marker;
+mod numbered;
 
 use std::collections::HashSet;
 
@@ -13,6 +14,8 @@ use model::{Attribution, Citation};
 
 use crate::browser::{Browser, ShownPage, ShownPart};
 use marker::{Cited, markers, read};
+
+pub use numbered::resolve_numbered;
 
 /// The citation markers of `answer`, in order and each spelling once, resolved against what `browser` has shown. A marker that names
 /// several pages or ranges of lines gives a citation for each. `lines` of a resolved citation are those of the document at `url`.

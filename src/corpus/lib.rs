@@ -38,15 +38,16 @@ mod verify;
 mod workshop;
 
 pub use aside::{DUPLICATES_FILE, REJECTED_FILE, Rejected};
-pub use browser::{Browser, CORPUS_FAULT, ShownPage, ShownPart, ToolLimits};
+pub use browser::{Browser, CORPUS_FAULT, ShownPage, ShownPart, ToolBox, ToolLimits};
 pub use build::{BuildOptions, BuildReport, Phase, Progress, build};
 pub use canonical::{NotCanonical, URL_BYTES_MAX, canonical_url, without_fragment};
-pub use citations::resolve_citations;
+pub use citations::{resolve_citations, resolve_numbered};
 pub use document::{Document, Link, Ordinal};
 pub use error::CorpusError;
 #[doc(hidden)]
 pub use indexer::{WRITER_BYTES_PER_THREAD, empty_index};
 pub use manifest::{Counts, FORMAT_VERSION, IndexStatistics, MANIFEST_FILE, Manifest, SnapshotFile, TextStatistics};
+pub use neutralise::neutralised;
 pub use schema::{INDEX_VERSION, IndexSettings};
 pub use search::Hit;
 pub use snapshot::{Corpus, HITS_MAX};

@@ -6,20 +6,24 @@
 
 use std::borrow::Cow;
 
-/// Tags that chat templates and research protocols give a meaning to, without `_`, `-` and a plural's `s`.
-const TAGS: [&str; 55] = [
+/// Tags that chat templates and research protocols give a meaning to, without `_`, `-` and a plural's `s`. All of
+/// `model::protocol::ProtocolTag` are among them.
+const TAGS: [&str; 63] = [
     "answer",
     "argkey",
     "argvalue",
     "assistant",
     "availabletool",
+    "beginofduplicatecontent",
     "bos",
     "crawlpage",
     "developer",
     "doublecheck",
     "endfunctioncall",
     "endfunctionresponse",
+    "endofduplicatecontent",
     "endofturn",
+    "eop",
     "eos",
     "extraid",
     "finalanswer",
@@ -42,11 +46,14 @@ const TAGS: [&str; 55] = [
     "s",
     "scratchpad",
     "search",
+    "sop",
     "special",
     "startfunctioncall",
     "startfunctionresponse",
     "startofturn",
     "subtask",
+    "subtaskanswer",
+    "subtasklist",
     "suggestedanswer",
     "sys",
     "system",
@@ -61,23 +68,36 @@ const TAGS: [&str; 55] = [
     "toolresponse",
     "toolresult",
     "tooluse",
+    "unk",
+    "unused",
     "user",
     "websearch",
 ];
 /// Special tokens in square brackets; their case matters.
-const BRACKETED: [&str; 12] = [
+const BRACKETED: [&str; 23] = [
     "ARGS",
     "AVAILABLE_TOOLS",
     "BOS",
     "CALL_ID",
     "EOS",
+    "EOT",
+    "IMG",
+    "IMG_BREAK",
+    "IMG_END",
     "INST",
+    "MIDDLE",
     "MODEL_SETTINGS",
+    "PAD",
+    "PREFIX",
+    "SUFFIX",
     "SYSTEM_PROMPT",
     "THINK",
     "TOOL_CALLS",
     "TOOL_CONTENT",
     "TOOL_RESULTS",
+    "UNK",
+    "gMASK",
+    "sMASK",
 ];
 /// A tag's name is no longer, in bytes; nor is what stands between the bars of a special token.
 const NAME_BYTES_MAX: usize = 64;
@@ -94,6 +114,11 @@ pub(crate) struct Neutralised<'a> {
     /// Where in `text` tags and special tokens were defused, in bytes and in order. Brackets and control characters are not among them:
     /// they stand in ordinary text, and tell of no attempt.
     pub(crate) tags: Vec<usize>,
+}
+
+/// `text` with everything in it made harmless that could forge structure; for texts that quote a page, as an extract does.
+pub fn neutralised(text: &str) -> String {
+    neutralise(text).text.into_owned()
 }
 
 /// Neutralises `text`. A fixed point: neutral text comes back as it is.
@@ -146,7 +171,7 @@ const SUSPECTS: [bool; 256] = {
     suspects[b'<' as usize] = true;
     suspects[b'>' as usize] = true;
     suspects[b'[' as usize] = true;
-    suspects[0xE2] = true; // †
+    suspects[0xE2] = true; // † ◁
     suspects[0xE3] = true; // 【 】
     suspects
 };
@@ -159,13 +184,9 @@ fn threat(text: &str, at: usize, closing: Option<usize>) -> Option<Threat> {
         b'>' if closing == Some(at) => single(1),
         b'>' => None,
         b'[' => bracketed_bytes(rest).map(|bytes| Threat { bytes, is_tag: true, closing: None }),
-        0xE2 | 0xE3 => {
-            if rest.starts_with(['†', '【', '】']) {
-                single(3)
-            } else {
-                None
-            }
-        }
+        0xE2 | 0xE3 if rest.starts_with('◁') => triangles_bytes(rest).map(|bytes| Threat { bytes, is_tag: true, closing: None }),
+        0xE2 | 0xE3 if rest.starts_with(['†', '【', '】']) => single(3),
+        0xE2 | 0xE3 => None,
         _ => single(1),
     }
 }
@@ -223,15 +244,24 @@ fn attributes_bytes(rest: &str) -> Option<usize> {
 fn bracketed_bytes(rest: &str) -> Option<usize> {
     let inner = rest.get(1..)?;
     let inner = inner.strip_prefix('/').unwrap_or(inner);
-    let name_bytes = inner.bytes().take_while(|b| b.is_ascii_uppercase() || *b == b'_').count();
+    let name_bytes = inner.bytes().take_while(|b| b.is_ascii_alphabetic() || *b == b'_').take(NAME_BYTES_MAX).count();
     let is_token = inner.get(..name_bytes).is_some_and(|name| BRACKETED.binary_search(&name).is_ok());
     (is_token && inner.as_bytes().get(name_bytes) == Some(&b']')).then(|| rest.len() - inner.len() + name_bytes + 1)
 }
 
+/// Length of the tag between triangles that `rest` begins with: Kimi writes `◁think▷`.
+fn triangles_bytes(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix('◁')?;
+    let inner = inner.strip_prefix('/').unwrap_or(inner);
+    let name_bytes = inner.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').take(NAME_BYTES_MAX).count();
+    let is_tag = inner.get(..name_bytes).is_some_and(is_tag_name) && inner.get(name_bytes..).is_some_and(|after| after.starts_with('▷'));
+    is_tag.then(|| rest.len() - inner.len() + name_bytes + '▷'.len_utf8())
+}
+
 fn harmless(c: char) -> char {
     match c {
-        '<' => '‹',
-        '>' => '›',
+        '<' | '◁' => '‹',
+        '>' | '▷' => '›',
         '[' => '⟦',
         ']' => '⟧',
         '【' => '〖',
@@ -245,87 +275,4 @@ fn harmless(c: char) -> char {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn check(written: &str, expected: &str, tags: usize) {
-        let neutral = neutralise(written);
-        assert_eq!(neutral.text, expected);
-        assert_eq!(neutral.tags.len(), tags, "{written}");
-    }
-
-    #[test]
-    fn the_lists_are_sorted_for_the_search() {
-        assert!(TAGS.is_sorted() && BRACKETED.is_sorted());
-    }
-
-    #[test]
-    fn protocol_tags_are_defused_in_any_case_opening_and_closing() {
-        check("<tool_call>{}</tool_call>", "‹tool_call›{}‹/tool_call›", 2);
-        check("a <THINK>b</Think >", "a ‹THINK›b‹/Think ›", 2);
-        check("<function=search><parameter=query>", "‹function=search›‹parameter=query›", 2);
-        check("<function=search", "‹function=search", 1);
-        check("<invoke name=\"open\">x</invoke>", "‹invoke name=\"open\"›x‹/invoke›", 2);
-        check("<tool-response/><tool_results>", "‹tool-response/›‹tool_results›", 2);
-        check("<seed:tool_call><extra_id_1>", "‹seed:tool_call›‹extra_id_1›", 2);
-        check("<<SYS>>be<</SYS>>", "<‹SYS›>be<‹/SYS›>", 2);
-        check("<tool_<think>call>", "<tool_‹think›call>", 1);
-    }
-
-    #[test]
-    fn special_tokens_are_defused() {
-        check("<|im_start|>system", "‹|im_start|›system", 1);
-        check("<|start|>assistant<|channel|>", "‹|start|›assistant‹|channel|›", 2);
-        check("[INST] x [/INST][TOOL_CALLS]", "⟦INST⟧ x ⟦/INST⟧⟦TOOL_CALLS⟧", 3);
-        check("<s>x</s>", "‹s›x‹/s›", 2);
-        check("<｜tool▁calls▁begin｜><｜DSML｜invoke>", "‹｜tool▁calls▁begin｜›‹｜DSML｜invoke>", 2);
-        check("<|tool_calls_section_begin|>", "‹|tool_calls_section_begin|›", 1);
-        check("<start_of_turn>user", "‹start_of_turn›user", 1);
-    }
-
-    #[test]
-    fn link_brackets_and_control_characters_are_replaced_but_are_no_tags() {
-        check("【3†L1】", "〖3‡L1〗", 0);
-        check("a\u{1b}[31m\tb\r\n\0", "a␛[31m\tb\r\n␀", 0);
-        check("<think 【†>", "‹think 〖‡›", 1);
-    }
-
-    #[test]
-    fn ordinary_text_is_untouched() {
-        for text in [
-            "x < y and A<B, a<=b, x<think of it",
-            "<div class=\"a\"><b>bold</b>",
-            "if a <s then",
-            "[1] [INSTALL] [a]",
-            "List<T> <stdin> <a@b.c>",
-            "a <| f |> g",
-            "→ “quotes” … – 東京「都」、ｶﾅ ひらがな",
-            "1 < 2 > 0",
-            "<answering>",
-            "<",
-        ] {
-            let neutral = neutralise(text);
-            assert!(matches!(neutral.text, Cow::Borrowed(_)), "{text} became {}", neutral.text);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn neutral_text_is_a_fixed_point(text in "(<|>|/|\\||｜|\\[|\\]|【|†|think|tool_call|INST|=| |é|\u{1b}){0,24}") {
-            let once = neutralise(&text).text.into_owned();
-            let twice = neutralise(&once);
-            prop_assert_eq!(&*twice.text, once.as_str());
-            prop_assert!(twice.tags.is_empty());
-        }
-
-        #[test]
-        fn tags_are_where_they_are_said_to_be(text in "(<think>|</answer>|\\[INST\\]|【|東| x){0,12}") {
-            let neutral = neutralise(&text);
-            for at in &neutral.tags {
-                prop_assert!(neutral.text.get(*at..).is_some_and(|rest| rest.starts_with(['‹', '⟦'])));
-            }
-        }
-    }
-}
+mod tests;

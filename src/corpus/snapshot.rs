@@ -107,6 +107,21 @@ impl Corpus {
         without_fragment(&canonical).map_or(Ok(None), |page| self.lookup_canonical(page))
     }
 
+    /// The document at `url` as models write URLs: under whichever of the two web schemes the corpus has it; a missing scheme is supplied.
+    pub(crate) fn lookup_written(&self, url: &str) -> Result<Option<Ordinal>, CorpusError> {
+        let url = url.trim();
+        let (http, https) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) | (_, Some(rest)) => (format!("http://{rest}"), format!("https://{rest}")),
+            _ if url.contains("://") => return self.lookup(url),
+            _ => (format!("http://{url}"), format!("https://{url}")),
+        };
+        let (written, other) = if url.starts_with("http://") { (http, https) } else { (https, http) };
+        match self.lookup(&written)? {
+            Some(ordinal) => Ok(Some(ordinal)),
+            None => self.lookup(&other),
+        }
+    }
+
     /// The document of that number.
     pub fn document(&self, ordinal: Ordinal) -> Result<Document, CorpusError> {
         let term = Term::from_field_u64(FIELDS.kept, u64::from(ordinal.0));

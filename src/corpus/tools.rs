@@ -4,13 +4,15 @@
 //! fails: whatever is wrong with a call is told to the model. Only a corpus that cannot be read is nobody's call's fault, and has a kind of
 //! its own.
 
+mod web;
+
 use std::sync::LazyLock;
 
 use model::{Action, Observation, ToolDefinition};
 use serde_json::Value;
 
 use crate::arguments::{Arguments, whole_number};
-use crate::browser::{Browser, Echo, OpenRequest, Reference, Trouble};
+use crate::browser::{Browser, Echo, OpenRequest, Reference, ToolBox, Trouble};
 use crate::tokens::count_tokens;
 
 /// Results of a search, when it does not say how many, and at most.
@@ -23,14 +25,19 @@ const QUERY_CHARS_MAX: usize = 1_000;
 /// Longest pattern, in characters.
 const PATTERN_CHARS_MAX: usize = 300;
 
-static DEFINITIONS: LazyLock<Vec<ToolDefinition>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("prompts/tools.json"))
-        .expect("the definitions are well formed, which a test of this file makes sure of")
-});
+static BROWSE: LazyLock<Vec<ToolDefinition>> = LazyLock::new(|| read(include_str!("prompts/tools.json")));
+static WEB: LazyLock<Vec<ToolDefinition>> = LazyLock::new(|| read(include_str!("prompts/web_tools.json")));
 
-/// The tools as they are offered to a model.
-pub fn definitions() -> Vec<ToolDefinition> {
-    DEFINITIONS.clone()
+fn read(definitions: &str) -> Vec<ToolDefinition> {
+    serde_json::from_str(definitions).expect("the definitions are well formed, which a test of this file makes sure of")
+}
+
+/// The tools of a box as they are offered to a model.
+pub fn definitions(toolbox: ToolBox) -> Vec<ToolDefinition> {
+    match toolbox {
+        ToolBox::Browse => BROWSE.clone(),
+        ToolBox::Web => WEB.clone(),
+    }
 }
 
 /// Performs `action` on `browser`. Never fails: trouble is an observation with `error` set, without a cursor, and with a text that helps the
@@ -52,11 +59,19 @@ fn attempt(browser: &mut Browser, action: &Action) -> Result<Observation, Troubl
     }
     let name = action.tool.trim();
     let arguments = |tool| Arguments::new(tool, &action.arguments);
-    match name.strip_prefix("browser.").unwrap_or(name) {
-        "search" => search(browser, arguments("search")),
-        "open" => browser.open(&open_request(arguments("open"))?),
-        "find" => find(browser, arguments("find")),
-        _ => Err(Trouble::UnknownTool(Echo::new(name))),
+    let unknown = |tools| Err(Trouble::UnknownTool { name: Echo::new(name), tools });
+    match browser.toolbox() {
+        ToolBox::Browse => match name.strip_prefix("browser.").unwrap_or(name) {
+            "search" => search(browser, arguments("search")),
+            "open" => browser.open(&open_request(arguments("open"))?),
+            "find" => find(browser, arguments("find")),
+            _ => unknown("`search`, `open` and `find`"),
+        },
+        ToolBox::Web => match name {
+            "web_search" => web::search(browser, arguments("web_search")),
+            "crawl_page" => web::crawl(browser, arguments("crawl_page")),
+            _ => unknown("`web_search` and `crawl_page`"),
+        },
     }
 }
 
@@ -102,3 +117,5 @@ mod contract;
 mod golden;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod web_contract;

@@ -54,6 +54,14 @@ pub enum DatasetError {
         /// Planned jobs.
         planned: u64,
     },
+    /// The campaign's rows are not what was asked for.
+    #[error("export {campaign} {what}")]
+    Unfit {
+        /// Which campaign.
+        campaign: String,
+        /// As what, why not, and what to do.
+        what: &'static str,
+    },
     /// A blocking task died.
     #[error("{0}")]
     Died(String),

@@ -1,25 +1,41 @@
-//! Exports a sealed data set for others to read: `native` rows as they are, or `messages` in the form of the OpenAI chat API.
+//! Exports a sealed data set for others to read: `native` rows as they are, `messages` in the form of the OpenAI chat API, or `trace`, the
+//! single stream of O-Researcher's tags.
 //!
 //! One canonical row, many views: an export decides nothing that the row does not say. Lines are written as they are read; memory holds one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 
 use model::layout::CampaignKeys;
-use model::{Action, Campaign, JobId, Manifest, Row, Selection, ThreadRole, Turn};
+use model::{Campaign, JobId, Manifest, Row, Selection};
 use runtime::Archive;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::DatasetError;
 use crate::rows::RowFileReader;
+use crate::trace::PageText;
+
+mod messages;
+mod prompts;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use messages::Messages;
+use prompts::Prompts;
+use stream::Stream;
+
+pub use stream::{Mask, TraceForm};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// The rows themselves.
     Native,
-    /// `messages` and `tools` of the OpenAI chat API; arguments as JSON text, reasoning in `reasoning_content`.
-    Messages,
+    /// `messages` and `tools` of the OpenAI chat API, for `decompose` one conversation a thread in `threads`; with which text of pages.
+    Messages(PageText),
+    /// One stream of protocol tags; for `decompose` alone.
+    Trace(TraceForm),
 }
 
 /// Which rows are written.
@@ -33,15 +49,10 @@ pub enum Which {
     All,
 }
 
-/// Name of the system prompt without the tool instructions of a text dialect, among a campaign's prompts.
-pub const PLAIN_SYSTEM_PROMPT: &str = "browse.system.plain";
-/// Name of the tool definitions among a campaign's prompts.
-pub const TOOLS_PROMPT: &str = "browse.tools";
-
 /// Writes the rows of `manifest` to `out`, one JSON object a line; returns how many.
 ///
 /// # Errors
-/// When a row file is missing or damaged, or `out` cannot be written.
+/// When the campaign's recipe cannot be written in this format, a row file is missing or damaged, or `out` cannot be written.
 pub async fn export(
     archive: &dyn Archive,
     campaign: &Campaign,
@@ -51,7 +62,7 @@ pub async fn export(
     out: &mut (dyn Write + Send),
 ) -> Result<u64, DatasetError> {
     let keys = CampaignKeys::new(&campaign.name);
-    let prompts = Prompts::read(archive, &keys, campaign).await?;
+    let mut view = View::new(Prompts { archive, keys: &keys, campaign }, format).await?;
     let selected: Option<HashSet<&JobId>> = match &manifest.selection {
         Selection::All => None,
         Selection::BestOfSeed { jobs } => Some(jobs.iter().collect()),
@@ -68,11 +79,8 @@ pub async fn export(
                 if !is_selected {
                     continue;
                 }
-                write_row(out, &row, format, &prompts).map_err(|source| DatasetError::File {
-                    action: "write",
-                    path: "the export".into(),
-                    source,
-                })?;
+                let line = view.line(&row).await?;
+                out.write_all(&line).map_err(|source| DatasetError::File { action: "write", path: "the export".into(), source })?;
                 written += 1;
             }
         }
@@ -80,46 +88,38 @@ pub async fn export(
     Ok(written)
 }
 
-/// The texts that rows name by digest.
-struct Prompts {
-    system: String,
-    tools: Value,
+/// A way to look at rows.
+enum View<'a> {
+    Native,
+    Messages(Box<Messages<'a>>),
+    Trace(Stream),
 }
 
-impl Prompts {
-    async fn read(archive: &dyn Archive, keys: &CampaignKeys, campaign: &Campaign) -> Result<Self, DatasetError> {
-        let mut texts = BTreeMap::new();
-        for name in [PLAIN_SYSTEM_PROMPT, TOOLS_PROMPT] {
-            let hint = "the campaign's prompts are incomplete; plan it again under another name";
-            let missing = || DatasetError::Missing { key: format!("prompt {name} of campaign {}", campaign.name), hint };
-            let digest = campaign.prompts.get(name).ok_or_else(missing)?;
-            let bytes = archive.get(&keys.prompt(digest)).await?.ok_or_else(missing)?;
-            texts.insert(name, String::from_utf8_lossy(&bytes).into_owned());
-        }
-        let definitions: Vec<Value> = serde_json::from_str(texts.get(TOOLS_PROMPT).map_or("[]", String::as_str))
-            .map_err(|error| DatasetError::damaged("the tool definitions", error))?;
-        let tools = definitions.into_iter().map(|function| json!({"type": "function", "function": function})).collect();
-        Ok(Self { system: texts.remove(PLAIN_SYSTEM_PROMPT).unwrap_or_default(), tools: Value::Array(tools) })
+impl<'a> View<'a> {
+    async fn new(prompts: Prompts<'a>, format: Format) -> Result<Self, DatasetError> {
+        Ok(match format {
+            Format::Native => Self::Native,
+            Format::Messages(pages) => Self::Messages(Box::new(Messages::new(prompts, pages).await?)),
+            Format::Trace(form) => Self::Trace(Stream::new(prompts, form).await?),
+        })
+    }
+
+    /// The row as it is written, with what ends the line.
+    async fn line(&mut self, row: &Row) -> Result<Vec<u8>, DatasetError> {
+        let written = match self {
+            Self::Native => serde_json::to_vec(row),
+            Self::Messages(messages) => serde_json::to_vec(&messages.of(row).await?),
+            Self::Trace(stream) => serde_json::to_vec(&stream.of(row)),
+        };
+        let mut line = written.map_err(|error| DatasetError::damaged(&format!("job {}", row.job_id), error))?;
+        line.push(b'\n');
+        Ok(line)
     }
 }
 
-fn write_row(out: &mut dyn Write, row: &Row, format: Format, prompts: &Prompts) -> std::io::Result<()> {
-    match format {
-        Format::Native => serde_json::to_writer(&mut *out, row)?,
-        Format::Messages => serde_json::to_writer(&mut *out, &messages(row, prompts))?,
-    }
-    out.write_all(b"\n")
-}
-
-/// One row as a conversation of the chat API.
-fn messages(row: &Row, prompts: &Prompts) -> Value {
-    let mut messages = vec![json!({"role": "system", "content": prompts.system}), json!({"role": "user", "content": row.seed.question})];
-    for thread in row.threads.iter().filter(|thread| thread.role == ThreadRole::Researcher) {
-        for (number, turn) in thread.turns.iter().enumerate() {
-            push_turn(&mut messages, turn, number);
-        }
-    }
-    json!({
+/// What every view but the native one begins with.
+fn head(row: &Row) -> Map<String, Value> {
+    let head = json!({
         "job_id": row.job_id,
         "seed_id": row.seed.id,
         "sample": row.sample,
@@ -128,89 +128,9 @@ fn messages(row: &Row, prompts: &Prompts) -> Value {
         "accepted": row.verdict.accepted,
         "outcome": row.outcome,
         "scores": row.verdict.scores,
-        "messages": messages,
-        "tools": prompts.tools,
-    })
-}
-
-fn push_turn(messages: &mut Vec<Value>, turn: &Turn, number: usize) {
-    let ids: Vec<String> = turn.actions.iter().enumerate().map(|(n, action)| call_id(action, number, n)).collect();
-    let mut assistant = json!({"role": "assistant", "content": turn.text});
-    if let Some(reasoning) = &turn.reasoning {
-        assistant["reasoning_content"] = json!(reasoning);
-    }
-    if !turn.actions.is_empty() {
-        let calls = turn.actions.iter().zip(&ids).map(|(action, id)| {
-            let function = json!({"name": action.tool, "arguments": arguments(action)});
-            json!({"id": id, "type": "function", "function": function})
-        });
-        assistant["tool_calls"] = Value::Array(calls.collect());
-    }
-    messages.push(assistant);
-    for ((action, observation), id) in turn.actions.iter().zip(&turn.observations).zip(&ids) {
-        messages.push(json!({"role": "tool", "tool_call_id": id, "name": action.tool, "content": observation.text}));
-    }
-    for notice in &turn.notices {
-        messages.push(json!({"role": "user", "content": notice.text}));
-    }
-}
-
-/// What was understood; of a call that could not be read, what the model wrote, so that its observation answers what stands there.
-fn arguments(action: &Action) -> String {
-    match (&action.unreadable, &action.written) {
-        (Some(_), Some(written)) => written.clone(),
-        _ => Value::Object(action.arguments.clone()).to_string(),
-    }
-}
-
-fn call_id(action: &Action, turn: usize, n: usize) -> String {
-    if action.id.is_empty() { format!("call_{turn}_{n}") } else { action.id.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::{FinishReason, Notice, NoticeKind, Observation, Retrieval, Usage};
-
-    #[test]
-    fn a_turn_becomes_calls_answers_and_notices_in_the_order_the_model_saw_them() {
-        let action = |id: &str| Action {
-            id: id.into(),
-            tool: "search".into(),
-            arguments: json!({"query": "q"}).as_object().cloned().unwrap_or_default(),
-            written: None,
-            dialect: "hermes".into(),
-            repairs: Vec::new(),
-            unreadable: None,
-        };
-        let observation = |text: &str| Observation { text: text.into(), ..Observation::default() };
-        let turn = Turn {
-            reasoning: Some("why".into()),
-            text: "saying".into(),
-            raw: None,
-            actions: vec![action(""), action("id-2")],
-            observations: vec![observation("one"), observation("two")],
-            notices: vec![Notice { kind: NoticeKind::BudgetWarning, text: "soon".into() }],
-            retrieval: Retrieval::default(),
-            finish_reason: FinishReason::ToolCalls,
-            usage: Usage::default(),
-        };
-        let mut messages = Vec::new();
-        push_turn(&mut messages, &turn, 3);
-        assert_eq!(messages.len(), 4);
-        assert_eq!(messages[0]["reasoning_content"], "why");
-        assert_eq!(messages[0]["tool_calls"][0]["function"]["arguments"], "{\"query\":\"q\"}");
-        assert_eq!((&messages[1]["tool_call_id"], &messages[1]["content"]), (&json!("call_3_0"), &json!("one")));
-        assert_eq!((&messages[2]["tool_call_id"], &messages[2]["content"]), (&json!("id-2"), &json!("two")));
-        assert_eq!((&messages[3]["role"], &messages[3]["content"]), (&json!("user"), &json!("soon")));
-
-        let broken = Some("{\"query\": \"the fir".to_owned());
-        let unread = Action { arguments: Default::default(), written: broken.clone(), unreadable: Some("cut".into()), ..action("id-3") };
-        let mended = Action { written: Some("{'query': 'q'}".into()), ..action("id-4") };
-        messages.clear();
-        push_turn(&mut messages, &Turn { actions: vec![unread, mended], ..turn }, 4);
-        let calls = messages[0]["tool_calls"].as_array().expect("two calls");
-        assert_eq!(calls[0]["function"]["arguments"].as_str(), broken.as_deref(), "what could not be read is exported as written");
-        assert_eq!(calls[1]["function"]["arguments"], "{\"query\":\"q\"}", "what could be is exported as understood");
+    });
+    match head {
+        Value::Object(head) => head,
+        _ => Map::new(),
     }
 }

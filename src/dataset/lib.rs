@@ -7,11 +7,17 @@ pub mod corpora;
 pub mod error;
 pub mod export;
 pub mod frozen;
+pub mod measures;
 pub mod part;
+pub mod passes;
 pub mod rows;
 pub mod seal;
 pub mod seeds;
+pub mod spared;
 pub mod tally;
+#[cfg(test)]
+mod testing;
+pub mod trace;
 pub mod verify;
 
 pub use error::DatasetError;

@@ -14,7 +14,7 @@ use runtime::{Archive, failpoint};
 
 use crate::error::blocking;
 use crate::frozen::{FrozenSeeds, json_bytes};
-use crate::{DatasetError, tally};
+use crate::{DatasetError, spared, tally};
 
 /// zstd level of row files: read often, written once.
 const LEVEL: i32 = 6;
@@ -29,6 +29,8 @@ pub struct Listing {
     pub verdicts: BTreeSet<JobId>,
     /// Jobs that failed for good, in synthesis or under this grade, and have no verdict: a verdict always wins.
     pub ended: BTreeSet<JobId>,
+    /// Jobs that are spared, and have no verdict and did not fail.
+    pub spared: BTreeSet<JobId>,
 }
 
 impl Listing {
@@ -43,12 +45,14 @@ impl Listing {
         let mut ended = jobs(archive.list(&keys.ended_folder(shard)).await?);
         ended.extend(jobs(archive.list(&keys.grade_ended_folder(grade, shard)).await?));
         ended.retain(|job| !verdicts.contains(job));
-        Ok(Self { verdicts, ended })
+        let mut spared = spared::read(archive, keys, shard).await?.map(|spared| BTreeSet::from_iter(spared.jobs)).unwrap_or_default();
+        spared.retain(|job| !verdicts.contains(job) && !ended.contains(job));
+        Ok(Self { verdicts, ended, spared })
     }
 
     /// Number of terminal jobs.
     pub fn terminal(&self) -> u64 {
-        (self.verdicts.len() + self.ended.len()) as u64
+        (self.verdicts.len() + self.ended.len() + self.spared.len()) as u64
     }
 
     /// Whether `index` says the same. A verdict that could not be read is listed like any other, and stands on record as failed.
@@ -56,10 +60,14 @@ impl Listing {
         let of = |wanted: fn(Terminal) -> bool| {
             index.ranks.iter().filter(|rank| wanted(rank.status)).map(|rank| rank.job.clone()).collect::<BTreeSet<_>>()
         };
-        let (graded, mut damaged) = (of(|status| status != Terminal::Failed), of(|status| status == Terminal::Failed));
+        let graded = of(|status| matches!(status, Terminal::Accepted | Terminal::Rejected));
+        let mut damaged = of(|status| status == Terminal::Failed);
         let has_all_ended = self.ended.iter().all(|job| damaged.remove(job));
         let on_record = index.sums.failed_by.get(VERDICT_DAMAGED).copied().unwrap_or_default();
-        has_all_ended && damaged.len() as u64 == on_record && graded.union(&damaged).eq(&self.verdicts)
+        of(|status| status == Terminal::Spared) == self.spared
+            && has_all_ended
+            && damaged.len() as u64 == on_record
+            && graded.union(&damaged).eq(&self.verdicts)
     }
 }
 
@@ -143,6 +151,8 @@ pub async fn write(
         } else if listing.ended.contains(&job) {
             let kind = failed_kind(archive.as_ref(), &keys, grade, shard, &job).await?;
             draft = draft.add_failed(rank, job, kind);
+        } else if listing.spared.contains(&job) {
+            draft = draft.add_spared(rank, job);
         }
     }
     let Finished { accepted, rejected, ranks, counts, sums } = blocking(move || draft.finish()).await?;
@@ -243,14 +253,23 @@ impl Draft {
         let writer = if row.verdict.accepted { &mut self.accepted } else { &mut self.rejected };
         writer.line(&line).map_err(|source| DatasetError::File { action: "compress", path: key.to_owned(), source })?;
         self.counts.add(status);
-        self.ranks.push(RankStatus { rank: row.rank, job: row.job_id, status, row: Some(row.content_digest) });
+        // What a rule rejected before a judge saw it is not right, where it could have been.
+        let unseen = (row.verdict.judge.is_none() && !row.verdict.accepted && !row.seed.answers.is_empty()).then_some(false);
+        let correct = row.verdict.judge.as_ref().map_or(unseen, |judge| judge.correct);
+        self.ranks.push(RankStatus { rank: row.rank, job: row.job_id, status, row: Some(row.content_digest), correct });
         Ok(self)
     }
 
     fn add_failed(mut self, rank: u64, job: JobId, kind: String) -> Self {
         *self.sums.failed_by.entry(kind).or_default() += 1;
         self.counts.add(Terminal::Failed);
-        self.ranks.push(RankStatus { rank, job, status: Terminal::Failed, row: None });
+        self.ranks.push(RankStatus { rank, job, status: Terminal::Failed, row: None, correct: None });
+        self
+    }
+
+    fn add_spared(mut self, rank: u64, job: JobId) -> Self {
+        self.counts.add(Terminal::Spared);
+        self.ranks.push(RankStatus { rank, job, status: Terminal::Spared, row: None, correct: None });
         self
     }
 

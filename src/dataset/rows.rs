@@ -5,6 +5,7 @@ use std::io::BufRead;
 use model::layout::CampaignKeys;
 use model::{Manifest, Row, RowFile};
 use runtime::Archive;
+use serde::de::DeserializeOwned;
 
 use crate::DatasetError;
 
@@ -57,6 +58,11 @@ impl RowFileReader {
     /// # Errors
     /// When the file or the row is damaged.
     pub fn next_row(&mut self) -> Result<Option<Row>, DatasetError> {
+        self.next_as()
+    }
+
+    /// The next row, read as far as `T` asks; `None` at the end.
+    pub(crate) fn next_as<T: DeserializeOwned>(&mut self) -> Result<Option<T>, DatasetError> {
         let Some(line) = self.next_line()? else { return Ok(None) };
         let row = serde_json::from_str(&line).map_err(|error| DatasetError::damaged(&self.key, format!("line {}: {error}", self.line)))?;
         Ok(Some(row))

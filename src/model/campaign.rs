@@ -123,6 +123,9 @@ pub struct Control {
     /// Whether it was handed to a cluster: its workers look for such campaigns when their ledger was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub submitted: bool,
+    /// When it was submitted or last resumed, in seconds since 1970: what `budget.wall_hours` counts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_unix_s: Option<u64>,
 }
 
 #[cfg(test)]

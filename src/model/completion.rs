@@ -144,6 +144,14 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// Completions.
     pub calls: u64,
+    /// Money by the teacher's price table when the completion was made, in millionths of the table's currency; 0 without a table.
+    #[serde(skip_serializing_if = "is_free")]
+    pub cost_micros: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_free(cost_micros: &u64) -> bool {
+    *cost_micros == 0
 }
 
 impl AddAssign for Usage {
@@ -151,6 +159,25 @@ impl AddAssign for Usage {
         self.prompt_tokens += other.prompt_tokens;
         self.completion_tokens += other.completion_tokens;
         self.calls += other.calls;
+        self.cost_micros += other.cost_micros;
+    }
+}
+
+/// What a model's tokens cost: money per million of them, in whatever currency a campaign's budget is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Per million tokens that the model reads.
+    pub prompt: f64,
+    /// Per million tokens that the model writes.
+    pub completion: f64,
+}
+
+impl Price {
+    /// The cost of `usage`, in millionths of the currency.
+    pub fn cost_micros(&self, usage: &Usage) -> u64 {
+        // Money per million tokens is millionths of it per token.
+        (usage.prompt_tokens as f64 * self.prompt + usage.completion_tokens as f64 * self.completion).round() as u64
     }
 }
 

@@ -52,6 +52,11 @@ impl CampaignKeys {
         format!("{}/plan/sample-{sample}.json", self.root)
     }
 
+    /// Which jobs of shard `shard` are spared, once that is decided.
+    pub fn spared(&self, shard: u64) -> String {
+        format!("{}/plan/spared-{shard}.json", self.root)
+    }
+
     /// A prompt's text.
     pub fn prompt(&self, digest: &Digest) -> String {
         format!("{}/prompts/{digest}.txt", self.root)

@@ -8,10 +8,13 @@ pub mod campaign;
 pub mod completion;
 pub mod dataset;
 pub mod digest;
+mod gold;
 pub mod job;
 pub mod journal;
 pub mod layout;
+pub mod protocol;
 pub mod queue;
+pub mod references;
 pub mod repetition;
 pub mod row;
 pub mod seed;
@@ -23,7 +26,7 @@ pub mod wire;
 pub mod written;
 
 pub use campaign::{Campaign, Control, ControlState, Prompt, Revision};
-pub use completion::{Completion, FinishReason, Message, Role, Sampling, ToolCall, ToolDefinition, Usage};
+pub use completion::{Completion, FinishReason, Message, Price, Role, Sampling, ToolCall, ToolDefinition, Usage};
 pub use dataset::{Manifest, ManifestShard, Selection};
 pub use digest::Digest;
 pub use job::{Job, JobId, Place, Plan, Uid};
@@ -32,9 +35,9 @@ pub use queue::{CandidateMessage, JobMessage, Step};
 pub use row::Row;
 pub use seed::Seed;
 pub use settings::Settings;
-pub use shard::{Counts, RankStatus, RowFile, ShardIndex, Terminal};
+pub use shard::{Counts, RankStatus, RowFile, ShardIndex, Spared, Terminal};
 pub use trajectory::{
-    Action, Attribution, Citation, Limit, Notice, NoticeKind, Observation, Outcome, Provenance, Retrieval, TeacherRecord, Thread,
+    Action, Attribution, Citation, GoldMet, Limit, Notice, NoticeKind, Observation, Outcome, Provenance, Retrieval, TeacherRecord, Thread,
     ThreadRole, Trajectory, Turn,
 };
 pub use verdict::{Ended, Finding, JudgeReport, Severity, Verdict, VerdictObject};

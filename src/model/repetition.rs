@@ -22,6 +22,11 @@ pub fn sameness(action: &Action, observation: &Observation) -> Digest {
     Digest::of_parts([action.tool.as_bytes(), arguments.as_bytes(), shown.as_bytes(), opened.as_bytes(), text.as_bytes()])
 }
 
+/// What two calls of the same tool with the same arguments have in common, whatever came of them.
+pub fn same_call(action: &Action) -> Digest {
+    Digest::of_parts([action.tool.as_bytes(), canonical(&action.arguments).as_bytes()])
+}
+
 /// The arguments with sorted keys, without nulls, numbers written one way, white space collapsed.
 fn canonical(arguments: &Map<String, Value>) -> String {
     let mut text = String::new();

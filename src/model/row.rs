@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Citation, Digest, JobId, Limit, Outcome, Provenance, Seed, TeacherRecord, Thread, Trajectory, Usage, Verdict, VerdictObject};
+use crate::{
+    Citation, Digest, GoldMet, JobId, Limit, Outcome, Provenance, Seed, TeacherRecord, Thread, Trajectory, Usage, Verdict, VerdictObject,
+};
 
 /// One line of a row file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +41,9 @@ pub struct Row {
     /// The answer's citations.
     #[serde(default)]
     pub citations: Vec<Citation>,
+    /// How much of the seed's gold was met, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gold: Option<GoldMet>,
     /// Sum over all completions.
     pub usage: Usage,
     /// What the filter said.
@@ -68,6 +73,8 @@ struct Content<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<&'a str>,
     citations: &'a [Citation],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gold: Option<&'a GoldMet>,
     usage: Usage,
     verdict: &'a Verdict,
 }
@@ -80,7 +87,7 @@ impl Row {
     pub fn of(object: VerdictObject) -> Result<Self, serde_json::Error> {
         let VerdictObject { verdict, trajectory: t } = object;
         let Trajectory { schema_version, job_id, rank, campaign, seed, sample, recipe, corpus_id, .. } = t;
-        let Trajectory { teacher, threads, outcome, limit, answer, citations, usage, provenance, .. } = t;
+        let Trajectory { teacher, threads, outcome, limit, answer, citations, gold, usage, provenance, .. } = t;
         let mut row = Self {
             schema_version,
             job_id,
@@ -96,6 +103,7 @@ impl Row {
             limit,
             answer,
             citations,
+            gold,
             usage,
             verdict,
             content_digest: Digest::of(b""),
@@ -125,6 +133,7 @@ impl Row {
             limit: self.limit,
             answer: self.answer.as_deref(),
             citations: &self.citations,
+            gold: self.gold.as_ref(),
             usage: self.usage,
             verdict: &self.verdict,
         };

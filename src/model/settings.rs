@@ -6,16 +6,25 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{Digest, Usage};
 
+mod recipe;
 mod resolve;
 mod rules;
+mod teacher;
+
+pub use recipe::{BrowseSettings, Crawl, DecomposeSettings, RecipeSettings, SubtaskMode};
+pub use teacher::{Dialect, HttpSettings, Mode, Roles, TeacherKind, TeacherSettings};
 
 pub use rules::{
-    AnswerLengthRule, AnsweredRule, CitationsRule, FilterSettings, LanguageRule, LengthRule, ProtocolLeakRule, RepetitionRule,
-    ToolCallsRule, ToolErrorsRule,
+    AnswerLengthRule, AnsweredRule, CitationsRule, DistinctCallsRule, FilterSettings, LanguageRule, LengthRule, ProtocolLeakRule,
+    ProtocolRule, RepetitionRule, ReportRule, StepsRule, ThinkingRule, ToolCallsRule, ToolErrorsRule,
+};
+pub use rules::{
+    AnswerLengthTable, AnsweredTable, CitationsTable, DistinctCallsTable, FilterTable, LanguageTable, LengthTable, ProtocolLeakTable,
+    ProtocolTable, RepetitionTable, ReportTable, StepsTable, ThinkingTable, ToolCallsTable, ToolErrorsTable,
 };
 
 /// A checked campaign configuration.
@@ -51,6 +60,12 @@ pub struct BudgetSettings {
     /// Most completions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
+    /// Most money, in millionths of the price table's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub money_micros: Option<u64>,
+    /// Longest time since the campaign was planned or last resumed, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_s: Option<u64>,
 }
 
 impl BudgetSettings {
@@ -59,12 +74,13 @@ impl BudgetSettings {
         *self == Self::default()
     }
 
-    /// Whether `spent` reaches it.
+    /// Whether `spent` reaches it. Wall time is not spent here: who knows when the campaign began asks [`BudgetSettings::wall_s`].
     pub fn is_reached(&self, spent: &Usage) -> bool {
         let reached = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
         reached(self.completion_tokens, spent.completion_tokens)
             || reached(self.prompt_tokens, spent.prompt_tokens)
             || reached(self.calls, spent.calls)
+            || reached(self.money_micros, spent.cost_micros)
     }
 }
 
@@ -77,6 +93,9 @@ pub struct CampaignSettings {
     pub seeds: String,
     /// Samples per seed.
     pub samples_per_seed: u32,
+    /// After so many samples a seed whose samples are all right, or all wrong, gets no more; absent: every seed gets all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_first: Option<u32>,
     /// Root of all randomness.
     pub seed: u64,
     /// Directory or `s3://` URL; absent: the environment says.
@@ -118,112 +137,6 @@ pub struct CorpusSettings {
     pub id: Option<Digest>,
 }
 
-/// How research is organised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum RecipeSettings {
-    /// One researcher with search, open and find.
-    Browse(BrowseSettings),
-}
-
-impl RecipeSettings {
-    /// The recipe's name in rows.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Browse(_) => "browse",
-        }
-    }
-}
-
-/// Budgets of the recipe `browse`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BrowseSettings {
-    /// Most turns.
-    pub max_turns: u32,
-    /// Most tool calls.
-    pub max_tool_calls: u32,
-    /// Longest conversation, in o200k tokens.
-    pub context_tokens: u32,
-    /// Most tokens the model may write in one job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_tokens: Option<u64>,
-    /// Longest work on one job, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wall_s: Option<u64>,
-    /// The only date a prompt may know.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub as_of: Option<String>,
-}
-
-/// How tool calls are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Dialect {
-    /// Native tool calls of the chat API; calls found in the text are read too.
-    Openai,
-    /// `<tool_call>` with JSON inside, in the text; tools are described in the system prompt.
-    Hermes,
-}
-
-impl Dialect {
-    /// The dialect's name in rows.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Hermes => "hermes",
-        }
-    }
-}
-
-/// Who researches.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TeacherSettings {
-    /// How completions are made.
-    pub kind: TeacherKind,
-    /// The model's name.
-    pub model: String,
-    /// How tool calls are written.
-    pub dialect: Dialect,
-    /// Temperature.
-    pub temperature: f64,
-    /// Nucleus mass.
-    pub top_p: f64,
-    /// The longest completion, in tokens.
-    pub max_completion_tokens: u32,
-    /// Jobs in flight per worker.
-    pub concurrency: u32,
-}
-
-/// How completions are made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum TeacherKind {
-    /// No model: a rehearsal.
-    Heuristic,
-    /// OpenAI-compatible servers.
-    Http(HttpSettings),
-    /// A script of completions.
-    Scripted {
-        /// Path of the script.
-        script: String,
-    },
-}
-
-/// How to reach a model over HTTP.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HttpSettings {
-    /// Base URLs, ending in `/v1`.
-    pub endpoints: Vec<String>,
-    /// Name of the variable that holds the API key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-    /// Longest single completion, in seconds.
-    pub timeout_s: u64,
-    /// Further fields of the request body.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub extra: Map<String, Value>,
-}
-
 /// Who judges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgeSettings {
@@ -242,12 +155,15 @@ pub enum JudgeKind {
     /// A model with a rubric.
     Http {
         /// How to reach it.
-        http: HttpSettings,
+        http: Box<HttpSettings>,
         /// Its name.
         model: String,
-        /// Path of a rubric, or `prompt:` and the digest of one that is kept with the campaign; absent: the built-in one.
+        /// Path of a rubric, or `prompt:` and the digest of one that is kept with the campaign; absent: the built-in one for `grades`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rubric: Option<String>,
+        /// What is graded.
+        #[serde(default, skip_serializing_if = "Graded::is_answer")]
+        grades: Graded,
         /// Longest judgement, in tokens.
         max_completion_tokens: u32,
     },
@@ -255,39 +171,35 @@ pub enum JudgeKind {
     Off,
 }
 
+/// What a model judge grades.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Graded {
+    /// The answer, beside the reference answers.
+    #[default]
+    Answer,
+    /// The research: its coherence, its use of tools, and how well the report is grounded in what was found.
+    Research {
+        /// Most o200k tokens of the outline of the research that the judge is shown.
+        trace_tokens: u32,
+    },
+}
+
+impl Graded {
+    fn is_answer(&self) -> bool {
+        *self == Self::Answer
+    }
+}
+
 impl Settings {
     /// The keys that may never change under one name, flattened. Seeds, corpus and prompts are added by content where the campaign is frozen.
     pub fn identity(&self) -> BTreeMap<String, Value> {
-        let RecipeSettings::Browse(browse) = &self.recipe;
-        let teacher = &self.teacher;
-        let kind = match &teacher.kind {
-            TeacherKind::Heuristic => "heuristic",
-            TeacherKind::Http(_) => "http",
-            TeacherKind::Scripted { .. } => "scripted",
-        };
-        let mut identity: BTreeMap<String, Value> = [
-            ("campaign.seed", json!(self.campaign.seed)),
-            ("campaign.rows_per_shard", json!(self.campaign.rows_per_shard)),
-            ("recipe.kind", json!(self.recipe.name())),
-            ("recipe.max_turns", json!(browse.max_turns)),
-            ("recipe.max_tool_calls", json!(browse.max_tool_calls)),
-            ("recipe.context_tokens", json!(browse.context_tokens)),
-            ("recipe.completion_tokens", json!(browse.completion_tokens)),
-            ("recipe.wall_s", json!(browse.wall_s)),
-            ("recipe.as_of", json!(browse.as_of)),
-            ("teacher.kind", json!(kind)),
-            ("teacher.model", json!(teacher.model)),
-            ("teacher.dialect", json!(teacher.dialect.name())),
-            ("teacher.temperature", json!(teacher.temperature)),
-            ("teacher.top_p", json!(teacher.top_p)),
-            ("teacher.max_completion_tokens", json!(teacher.max_completion_tokens)),
-        ]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-        if let TeacherKind::Http(http) = &teacher.kind {
-            identity.insert("teacher.extra".into(), Value::Object(http.extra.clone()));
-        }
+        let mut identity: BTreeMap<String, Value> = BTreeMap::new();
+        identity.insert("campaign.seed".into(), json!(self.campaign.seed));
+        identity.insert("campaign.rows_per_shard".into(), json!(self.campaign.rows_per_shard));
+        identity.insert("campaign.samples_first".into(), json!(self.campaign.samples_first));
+        identity.extend(self.recipe.identity());
+        identity.extend(self.teacher.identity("teacher"));
         identity
     }
 
@@ -296,8 +208,11 @@ impl Settings {
         let judge = match &self.judge.kind {
             JudgeKind::Lexical => json!({"kind": "lexical"}),
             JudgeKind::Off => json!({"kind": "off"}),
-            JudgeKind::Http { model, max_completion_tokens, .. } => {
+            JudgeKind::Http { model, max_completion_tokens, grades: Graded::Answer, .. } => {
                 json!({"kind": "http", "model": model, "max_completion_tokens": max_completion_tokens})
+            }
+            JudgeKind::Http { model, max_completion_tokens, grades, .. } => {
+                json!({"kind": "http", "model": model, "max_completion_tokens": max_completion_tokens, "grades": grades})
             }
         };
         json!({"filter": self.filter, "judge": judge, "accept_at": self.judge.accept_at})

@@ -17,6 +17,8 @@ pub enum Terminal {
     Rejected,
     /// Failed for good; no row.
     Failed,
+    /// Not worth its cost: the samples of its seed before it were all right, or all wrong; no row.
+    Spared,
 }
 
 /// Status of one rank of a shard.
@@ -28,9 +30,21 @@ pub struct RankStatus {
     pub job: JobId,
     /// How it ended.
     pub status: Terminal,
-    /// Content digest of the row; absent for a failed job.
+    /// Content digest of the row; absent for a job without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<Digest>,
+    /// Whether its answer is right, where the judge could tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<bool>,
+}
+
+/// The jobs of one shard that are spared: decided once, when all first samples of their seeds are terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Spared {
+    /// How many samples of each seed were looked at.
+    pub samples_first: u32,
+    /// The jobs.
+    pub jobs: Vec<JobId>,
 }
 
 /// One file of rows: zstd-compressed JSON lines in rank order.
@@ -56,6 +70,14 @@ pub struct Counts {
     pub rejected: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Spared.
+    #[serde(skip_serializing_if = "is_none_spared")]
+    pub spared: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none_spared(spared: &u64) -> bool {
+    *spared == 0
 }
 
 impl Counts {
@@ -65,12 +87,13 @@ impl Counts {
             Terminal::Accepted => self.accepted += 1,
             Terminal::Rejected => self.rejected += 1,
             Terminal::Failed => self.failed += 1,
+            Terminal::Spared => self.spared += 1,
         }
     }
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.accepted + self.rejected + self.failed
+        self.accepted + self.rejected + self.failed + self.spared
     }
 }
 
@@ -79,10 +102,13 @@ impl std::ops::AddAssign for Counts {
         self.accepted += other.accepted;
         self.rejected += other.rejected;
         self.failed += other.failed;
+        self.spared += other.spared;
     }
 }
 
 /// Sums over a shard's rows, so that a report needs no rows.
+///
+/// What was counted later than the rest is left out where it is 0, so that an older manifest is still written as it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Sums {
@@ -108,6 +134,27 @@ pub struct Sums {
     pub search_hit: u64,
     /// Of these: a gold document was opened.
     pub open_hit: u64,
+    /// Gold documents of these rows.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gold_documents: u64,
+    /// Of these: among search results.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gold_shown: u64,
+    /// Of these: opened.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gold_opened: u64,
+    /// Sum, over the rows with a gold document among search results, of the turn in which the first one was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub first_shown_turns: u64,
+    /// How many rows that is the sum over.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub first_shown_rows: u64,
+    /// The same as `first_shown_turns` for opened ones.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub first_opened_turns: u64,
+    /// How many rows that is the sum over.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub first_opened_rows: u64,
     /// Rows that the judge compared with a reference.
     pub judged: u64,
     /// Of these: right.
@@ -116,6 +163,28 @@ pub struct Sums {
     pub citations: u64,
     /// Of these: page and lines were shown.
     pub citations_shown: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(sum: &u64) -> bool {
+    *sum == 0
+}
+
+impl Sums {
+    /// The same as they were before recall and first hits were counted: what an index of that time has to be compared with.
+    #[must_use]
+    pub fn without_recall(self) -> Self {
+        Self {
+            gold_documents: 0,
+            gold_shown: 0,
+            gold_opened: 0,
+            first_shown_turns: 0,
+            first_shown_rows: 0,
+            first_opened_turns: 0,
+            first_opened_rows: 0,
+            ..self
+        }
+    }
 }
 
 impl std::ops::AddAssign<&Sums> for Sums {
@@ -136,6 +205,13 @@ impl std::ops::AddAssign<&Sums> for Sums {
         self.with_gold += other.with_gold;
         self.search_hit += other.search_hit;
         self.open_hit += other.open_hit;
+        self.gold_documents += other.gold_documents;
+        self.gold_shown += other.gold_shown;
+        self.gold_opened += other.gold_opened;
+        self.first_shown_turns += other.first_shown_turns;
+        self.first_shown_rows += other.first_shown_rows;
+        self.first_opened_turns += other.first_opened_turns;
+        self.first_opened_rows += other.first_opened_rows;
         self.judged += other.judged;
         self.correct += other.correct;
         self.citations += other.citations;
@@ -166,4 +242,19 @@ pub struct ShardIndex {
     pub counts: Counts,
     /// Sums over the rows.
     pub sums: Sums,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_from_before_recall_was_counted_are_written_as_they_stand() {
+        let older = r#""with_gold":4,"search_hit":3,"open_hit":2,"judged":0"#;
+        let sums: Sums = serde_json::from_str(&format!("{{{older}}}")).expect("read");
+        assert!(serde_json::to_string(&sums).expect("written").contains(older));
+        let counted = Sums { gold_documents: 8, first_shown_turns: 5, first_shown_rows: 2, ..sums.clone() };
+        assert!(serde_json::to_string(&counted).expect("written").contains("\"gold_documents\":8"));
+        assert_eq!(counted.without_recall(), sums);
+    }
 }

@@ -46,6 +46,9 @@ pub struct Trajectory {
     /// The citations of the answer, resolved.
     #[serde(default)]
     pub citations: Vec<Citation>,
+    /// How much of the seed's gold was met, and when; absent for a seed without gold documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gold: Option<GoldMet>,
     /// Sum over all completions.
     pub usage: Usage,
     /// How it came about; outside the content digest.
@@ -85,8 +88,48 @@ pub struct Thread {
     pub subtask: Option<String>,
     /// Digest of the system prompt as sent; its text is in the campaign's `prompts` folder.
     pub prompt: Digest,
+    /// Who spoke, where that is not the trajectory's teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherRecord>,
+    /// Who extracted from its pages, where somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extractor: Option<TeacherRecord>,
+    /// Whether its conversation goes on from the thread before it (subtasks one after the other in one context).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
     /// The turns.
     pub turns: Vec<Turn>,
+    /// What came of a subtask, its citations numbered as in the whole trajectory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Why a subtask's research ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The thread's budget that was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+    /// The citations of the subtask's answer as the model wrote them, resolved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub citations: Vec<Citation>,
+}
+
+impl Thread {
+    /// The thread of a job's own teacher, without a subtask.
+    pub fn new(role: ThreadRole, prompt: Digest, turns: Vec<Turn>) -> Self {
+        Self {
+            role,
+            subtask: None,
+            prompt,
+            teacher: None,
+            extractor: None,
+            continues: false,
+            turns,
+            answer: None,
+            outcome: None,
+            limit: None,
+            citations: Vec::new(),
+        }
+    }
 }
 
 /// One completion and what came of it. After the model's text come the observations, one for each action, then the notices.
@@ -156,9 +199,12 @@ pub struct Observation {
     /// URLs whose title or text the observation shows, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub urls_shown: Vec<String>,
-    /// The document whose page this is.
+    /// The document whose page this is; of several, the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_opened: Option<String>,
+    /// The other documents whose text this holds, where one call asked for several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub urls_opened_too: Vec<String>,
     /// The cursor this page has in its browser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u32>,
@@ -190,6 +236,14 @@ pub enum NoticeKind {
     Truncated,
     /// The same query or action again.
     Repetition,
+    /// The text announced a call that was not made.
+    NarratedCall,
+    /// An answer before the fewest tool calls that the recipe asks for.
+    TooFewCalls,
+    /// A list of subtasks that is empty, too long, or says the same twice.
+    SubtasksRefused,
+    /// A report that lacks a part or cites what there is not.
+    ReportRefused,
 }
 
 /// Text that we injected.
@@ -211,6 +265,24 @@ pub struct Retrieval {
     /// Gold URLs opened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gold_opened: Vec<String>,
+}
+
+/// How much of a seed's gold documents a trajectory met. Turns are counted from 1 over all threads in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct GoldMet {
+    /// Gold documents of the seed that are in the corpus, and those that are not.
+    pub documents: u32,
+    /// Of these, how many were among search results.
+    pub shown: u32,
+    /// Of these, how many were opened.
+    pub opened: u32,
+    /// The turn in which one was first among search results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_shown_turn: Option<u32>,
+    /// The turn in which one was first opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_opened_turn: Option<u32>,
 }
 
 /// Why a trajectory ended. Data, never an error.

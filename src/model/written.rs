@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::settings::FilterSettings;
+use crate::Price;
+use crate::settings::FilterTable;
 
 /// A campaign file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -24,9 +26,9 @@ pub struct CampaignFile {
     pub recipe: RecipeTable,
     /// Who researches.
     pub teacher: TeacherTable,
-    /// Which rules reject; one sub-table per rule.
+    /// Which rules reject: a preset, and one sub-table per rule.
     #[serde(default)]
-    pub filter: FilterSettings,
+    pub filter: FilterTable,
     /// Who judges.
     #[serde(default)]
     pub judge: JudgeTable,
@@ -46,6 +48,9 @@ pub struct CampaignTable {
     /// Samples per seed, default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_per_seed: Option<u32>,
+    /// After so many samples a seed whose samples are all right, or all wrong, gets no more; default: every seed gets all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_first: Option<u32>,
     /// Root of all randomness, default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -85,15 +90,33 @@ pub struct CorpusTable {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecipeTable {
-    /// `browse`.
+    /// `browse` or `decompose`.
     pub kind: Option<String>,
-    /// Most turns, default 200.
+    /// `browse`: most turns, default 200.
     pub max_turns: Option<u32>,
-    /// Most tool calls, default 400.
+    /// `decompose`: most turns of one researcher, default 10.
+    pub steps: Option<u32>,
+    /// `decompose`: fewest tool calls of one researcher before its answer is taken, default 5.
+    pub min_tool_calls: Option<u32>,
+    /// Most tool calls: `browse` 400, `decompose` 8 for each researcher.
     pub max_tool_calls: Option<u32>,
-    /// Longest conversation, in o200k tokens, default 262144.
+    /// `decompose`: fewest subtasks, default 2.
+    pub min_subtasks: Option<u32>,
+    /// `decompose`: most subtasks, default 6.
+    pub max_subtasks: Option<u32>,
+    /// `decompose`: `parallel` (default) or `sequential`.
+    pub mode: Option<String>,
+    /// `decompose`: most subtasks of one job at once, default all.
+    pub parallel: Option<u32>,
+    /// `decompose`: what `crawl_page` shows: `page` (default) or `extract`.
+    pub crawl: Option<String>,
+    /// `decompose`: longest crawled page, in o200k tokens, default 2048.
+    pub page_tokens: Option<u32>,
+    /// `decompose`: read calls exactly as O-Researcher's parser reads them, losses included; default false.
+    pub strict: Option<bool>,
+    /// Longest conversation in tokens: `browse` 262144, `decompose` 65536 for each thread.
     pub context_tokens: Option<u32>,
-    /// Most tokens the model may write in one job, default unlimited.
+    /// Most tokens the model may write in one job (`decompose`: in one thread), default unlimited.
     pub completion_tokens: Option<u64>,
     /// Longest work on one job, in seconds, default unlimited.
     pub wall_s: Option<u64>,
@@ -101,21 +124,32 @@ pub struct RecipeTable {
     pub as_of: Option<String>,
 }
 
-/// `[teacher]`
+/// `[teacher]`, and the teachers of other roles below it, which take what they do not say from it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherTable {
     /// `heuristic`, `http` or `scripted`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// Base URLs of OpenAI-compatible servers, ending in `/v1`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// For each endpoint its share of the jobs beside the others; default: all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<u32>,
     /// The model's name.
     pub model: Option<String>,
     /// Name of the variable that holds the API key.
     pub api_key_env: Option<String>,
-    /// How tool calls are written: `openai` (native) or `hermes` (in the text).
+    /// How tool calls are written: `openai` (native, the default over HTTP), or in the text: `hermes`, `qwen3_coder`, `harmony`, `deepseek`,
+    /// `kimi`, `llama_json`, `llama_pythonic`, `mistral`, `tags`.
     pub dialect: Option<String>,
+    /// `chat` (default) or `completion`, for which we render the model's own chat template.
+    pub mode: Option<String>,
+    /// For `completion`: path of the model's chat template (`.jinja`, or a `tokenizer_config.json` that holds one).
+    pub chat_template: Option<String>,
+    /// What counts its tokens: `o200k` (default), `cl100k`, or the path of a Hugging Face `tokenizer.json`.
+    pub tokenizer: Option<String>,
     /// Default 1.0.
     pub temperature: Option<f64>,
     /// Default 0.95.
@@ -126,12 +160,30 @@ pub struct TeacherTable {
     pub concurrency: Option<u32>,
     /// Longest single completion, in seconds, default 600.
     pub timeout_s: Option<u64>,
+    /// Most requests a minute, over all workers and endpoints; default unlimited.
+    pub requests_per_minute: Option<u64>,
+    /// Most tokens a minute, prompts and completions, over all workers and endpoints; default unlimited.
+    pub tokens_per_minute: Option<u64>,
+    /// Texts that end a completion, beside those of the dialect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// Money per million tokens: `price = { prompt = 0.5, completion = 1.5 }`; default free.
+    pub price: Option<Price>,
     /// Path of a script, for `scripted`.
     pub script: Option<String>,
     /// Further fields of the request body, sent as they are; none that has a setting. `false` leaves out `temperature`, `top_p`, `seed` or
     /// `tool_choice`, and `max_completion_tokens = true` sends the limit under that name, for models that demand it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+    /// `decompose`: who divides the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planner: Option<Box<TeacherTable>>,
+    /// `decompose`: who writes the report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summarizer: Option<Box<TeacherTable>>,
+    /// `decompose`: who extracts from crawled pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor: Option<Box<TeacherTable>>,
 }
 
 /// `[judge]`
@@ -140,8 +192,11 @@ pub struct TeacherTable {
 pub struct JudgeTable {
     /// `lexical`, `http` or `off`.
     pub kind: Option<String>,
-    /// Path of a rubric of your own.
+    /// `default` (the answer, beside the reference answers), `o-researcher` (coherence, use of tools and grounding of the whole research;
+    /// the default under that preset of the filter), or the path of a rubric of your own for the answer.
     pub rubric: Option<String>,
+    /// For `o-researcher`: most tokens of the outline of the research that the judge is shown, default 16384.
+    pub trace_tokens: Option<u32>,
     /// Base URLs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
@@ -157,7 +212,7 @@ pub struct JudgeTable {
     pub timeout_s: Option<u64>,
 }
 
-/// `[budget]`: reached, the campaign takes no more jobs.
+/// `[budget]`: reached, the campaign pauses itself.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetTable {
@@ -167,6 +222,10 @@ pub struct BudgetTable {
     pub prompt_tokens: Option<u64>,
     /// Most completions, default unlimited.
     pub calls: Option<u64>,
+    /// Most money, in the currency of the teachers' `price`, default unlimited.
+    pub money: Option<f64>,
+    /// Longest time since the campaign was planned or last resumed, in hours, default unlimited.
+    pub wall_hours: Option<f64>,
 }
 
 /// One thing wrong with a campaign file.
@@ -214,23 +273,47 @@ impl CampaignFile {
     /// Reads the text of a campaign file.
     ///
     /// # Errors
-    /// One problem: where the text stops being TOML, the key that nobody knows with the nearest known one, or the value of a wrong type.
+    /// As [`read`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let deserializer = match toml::Deserializer::parse(text) {
-            Ok(deserializer) => deserializer,
-            Err(error) => return Err(one_problem(place(text, error.span()), error.message().to_owned())),
-        };
-        serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            let path = error.path().to_string();
+        read(text)
+    }
+
+    /// Reads a campaign file of which some keys were set by other means than its text.
+    ///
+    /// # Errors
+    /// As [`read`], but by key alone: there is no line to name.
+    pub fn of_table(table: toml::Table) -> Result<Self, ConfigError> {
+        serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+            let key = key_of(error.path());
             let inner = error.into_inner();
-            let rule = match nearest_known(inner.message()) {
-                Some(hint) => hint,
-                None => inner.message().to_owned(),
-            };
-            let key = if path == "." { "the file".to_owned() } else { path };
-            one_problem(format!("{} ({key})", place(text, inner.span())), rule)
+            one_problem(key, rule_of(inner.message()))
         })
     }
+}
+
+/// Reads a file of the user's, whose type refuses unknown keys.
+///
+/// # Errors
+/// One problem: where the text stops being TOML, the key that nobody knows with the nearest known one, or the value of a wrong type.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+    let deserializer = match toml::Deserializer::parse(text) {
+        Ok(deserializer) => deserializer,
+        Err(error) => return Err(one_problem(place(text, error.span()), error.message().to_owned())),
+    };
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let key = key_of(error.path());
+        let inner = error.into_inner();
+        one_problem(format!("{} ({key})", place(text, inner.span())), rule_of(inner.message()))
+    })
+}
+
+fn key_of(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    if path == "." { "the file".to_owned() } else { path }
+}
+
+fn rule_of(message: &str) -> String {
+    nearest_known(message).unwrap_or_else(|| message.to_owned())
 }
 
 fn one_problem(key: String, rule: String) -> ConfigError {
@@ -280,6 +363,28 @@ mod tests {
         let text = format!("{SMALLEST}top_p = \"high\"\n");
         let error = CampaignFile::parse(&text).expect_err("a text for a number").to_string();
         assert!(error.contains("teacher.top_p"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_rule_or_threshold_names_the_nearest_one_and_its_line() {
+        let text = format!("{SMALLEST}[filter]\npreset = \"o-researcher\"\n[filter.stepps]\nmin = 3\n");
+        let error = CampaignFile::parse(&text).expect_err("a misspelt rule").to_string();
+        assert!(error.contains("line 10") && error.contains("`stepps`; did you mean `steps`?"), "{error}");
+        let text = format!("{SMALLEST}[filter.length]\nmax_token = 3\n");
+        let error = CampaignFile::parse(&text).expect_err("a misspelt threshold").to_string();
+        assert!(error.contains("line 9") && error.contains("did you mean `max_tokens`?"), "{error}");
+        let text = format!("{SMALLEST}[filter]\npreste = \"default\"\n");
+        let error = CampaignFile::parse(&text).expect_err("a misspelt preset").to_string();
+        assert!(error.contains("`preste`; did you mean `preset`?"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_was_set_by_other_means_is_told_by_its_name() {
+        let mut table: toml::Table = SMALLEST.parse().expect("well-formed");
+        assert_eq!(CampaignFile::of_table(table.clone()).expect("valid").campaign.name, "a");
+        table.insert("recipe".into(), toml::Value::Table([("stepps".to_owned(), toml::Value::Integer(5))].into_iter().collect()));
+        let error = CampaignFile::of_table(table).expect_err("a misspelt key").to_string();
+        assert!(error.contains("recipe") && error.contains("`stepps`; did you mean `steps`?"), "{error}");
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! What was typed. What it means is decided by each verb.
 
+mod sim;
+mod trials;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::sim::SimArgs;
+pub(crate) use self::trials::{AblateArgs, PlanArgs};
 use crate::cluster::Stage;
 
 /// A factory for deep-research training data: seed questions in, sealed and verifiable trajectories out.
@@ -25,6 +30,10 @@ pub(crate) enum Verb {
     /// Build a corpus, and try the tools on it by hand.
     #[command(subcommand)]
     Corpus(CorpusVerb),
+    /// Estimate calls, tokens, money and hours of a campaign from a pilot of a few jobs, before it is spent on.
+    ///
+    /// The pilot asks the campaign's own teachers and judge, and costs what they cost. Of the campaign itself nothing is created.
+    Plan(PlanArgs),
     /// Run a campaign in this process, without services, and seal it.
     ///
     /// Run the same command again to continue a campaign that was interrupted or killed.
@@ -55,10 +64,14 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Write a data set's rows in a form that others read.
     Export(ExportArgs),
-    /// Print the closing table of a data set.
+    /// Print the closing table of a data set; of one with several samples a seed, with pass@k.
     Report(DatasetArgs),
+    /// Run variants of a campaign over the same seeds in this process, and print how they compare.
+    ///
+    /// Each variant is a campaign of its own. Run the same command again to continue; what is finished is not run again.
+    Ablate(AblateArgs),
     /// Serve the heuristic teacher as an OpenAI-compatible server, with latency and faults, to rehearse with.
-    SimTeacher(SimArgs),
+    SimTeacher(Box<SimArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -326,6 +339,15 @@ pub(crate) struct ExportArgs {
     /// The form.
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
+    /// For traces: how calls are written that the model did not write as tags. Default: keyed.
+    #[arg(long, value_enum)]
+    pub(crate) calls: Option<ExportCalls>,
+    /// For traces and messages: which text of a crawled page is shown. Default: seen.
+    #[arg(long, value_enum)]
+    pub(crate) pages: Option<ExportPages>,
+    /// For traces: how observations are told from what the model wrote. Default: spans.
+    #[arg(long, value_enum)]
+    pub(crate) mask: Option<ExportMask>,
     /// Which rows.
     #[arg(long, value_enum, default_value_t = ExportRows::Accepted)]
     pub(crate) rows: ExportRows,
@@ -339,8 +361,41 @@ pub(crate) struct ExportArgs {
 pub(crate) enum ExportFormat {
     /// Rows as they are.
     Native,
-    /// OpenAI chat messages with tools.
+    /// OpenAI chat messages with tools; of `decompose` one conversation a thread.
     Messages,
+    /// One stream of O-Researcher's tags with a mask over the observations; of `decompose` alone.
+    Trace,
+}
+
+/// How a trace writes calls.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportCalls {
+    /// `query=a | b&num=10` and `url=a | b`.
+    Keyed,
+    /// `a | b&serp_num=10` and `a | b`.
+    Bare,
+}
+
+/// Which text of a crawled page an export shows.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportPages {
+    /// What the researcher saw.
+    Seen,
+    /// The stored page.
+    Page,
+    /// The extract, where there is one.
+    Extract,
+}
+
+/// How a trace tells observations from what the model wrote.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportMask {
+    /// `mask`: begin and end of each observation, in Unicode code points.
+    Spans,
+    /// `segments`: labelled texts, as axolotl's `input_output` reads them.
+    Segments,
+    /// Both.
+    Both,
 }
 
 /// Which rows an export has.
@@ -354,31 +409,17 @@ pub(crate) enum ExportRows {
     All,
 }
 
-/// Arguments of `sim-teacher`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct SimArgs {
-    /// Address to listen on; port 0 chooses one.
-    #[arg(long, default_value = "127.0.0.1:8000")]
-    pub(crate) listen: SocketAddr,
-    /// Mean latency of a completion, in milliseconds.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) latency_ms: u64,
-    /// How far single latencies stray from the mean, 0 to 1.
-    #[arg(long, default_value_t = 0.5)]
-    pub(crate) latency_jitter: f64,
-    /// Longest conversation, in tokens; longer ones are refused as a real server would. Default: no limit.
-    #[arg(long)]
-    pub(crate) context_tokens: Option<u32>,
-    /// Share of requests answered 429, 0 to 1.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) rate_429: f64,
-    /// Share of requests answered 500, 0 to 1.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) rate_500: f64,
-    /// Retry-After of a 429, in seconds.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) retry_after_s: u64,
-    /// Seed of latencies and faults.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_is_reached_from_this_machine_alone_unless_it_is_told_otherwise() {
+        let typed = |words: &[&str]| Args::try_parse_from(["sluice"].iter().chain(words)).expect("well typed").verb;
+        let Verb::Serve(serve) = typed(&["serve"]) else { panic!("another verb") };
+        let Verb::SimTeacher(sim) = typed(&["sim-teacher"]) else { panic!("another verb") };
+        let Verb::Worker(worker) = typed(&["worker", "synthesis"]) else { panic!("another verb") };
+        assert!(serve.listen.ip().is_loopback() && sim.listen.ip().is_loopback());
+        assert_eq!(worker.listen, None);
+    }
 }

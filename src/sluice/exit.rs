@@ -47,13 +47,22 @@ impl VerbError {
     pub(crate) fn unreachable(error: impl ToString) -> Self {
         Self::Unreachable(error.to_string())
     }
+
+    /// The same, said of one of several.
+    pub(crate) fn of(self, which: &str) -> Self {
+        match self {
+            Self::Usage(message) => Self::Usage(format!("run {which}: {message}")),
+            Self::Unreachable(message) => Self::Unreachable(format!("run {which}: {message}")),
+            Self::Bug(error) => Self::Bug(error.context(format!("run {which}"))),
+        }
+    }
 }
 
 impl From<dataset::DatasetError> for VerbError {
     fn from(error: dataset::DatasetError) -> Self {
-        use dataset::DatasetError::{Archive, Damaged, Died, File, Missing, Outstanding, Seeds};
+        use dataset::DatasetError::{Archive, Damaged, Died, File, Missing, Outstanding, Seeds, Unfit};
         match &error {
-            File { .. } | Seeds { .. } | Missing { .. } | Outstanding { .. } => Self::usage(error),
+            File { .. } | Seeds { .. } | Missing { .. } | Outstanding { .. } | Unfit { .. } => Self::usage(error),
             Archive(_) | Damaged { .. } => Self::unreachable(error),
             Died(_) => Self::Bug(error.into()),
         }

@@ -4,14 +4,22 @@
 //! codes mean something: see `exit.rs`.
 
 mod args;
+mod bootstrap;
+mod chosen;
 mod cluster;
+mod comparison;
+mod estimate;
 mod exit;
+mod grid;
+mod kept;
 mod local;
 mod logging;
+mod pilot;
 mod place;
 mod progress;
 mod tables;
 mod verbs;
+mod voices;
 
 use std::process::ExitCode;
 

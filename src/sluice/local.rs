@@ -7,28 +7,33 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::{Freeze, PlanError, publish_outstanding};
+use coordinator::{Freeze, PlanError, PublishError, Published, publish_outstanding, publish_paid_for};
 use corpus::Corpus;
 use dataset::SealOptions;
 use filter::{FilterHandler, Grade};
-use model::settings::{CorpusSettings, JudgeKind, RecipeSettings};
-use model::{Campaign, ControlState, Manifest, Settings, Uid};
+use futures::future::BoxFuture;
+use model::settings::{CorpusSettings, JudgeKind};
+use model::{Campaign, ControlState, Manifest, Prompt, Settings, Uid, Usage};
 use runtime::ledger::embedded::EmbeddedLedger;
 use runtime::queue::memory::MemoryQueue;
 use runtime::worker::Counters;
 use runtime::{Archive, Handler, Ledger, Queue, QueueError, QueueName, Shutdown, Slots, Worker, WorkerReport, WorkerSettings};
-use synthesis::SynthesisHandler;
-use teacher::Teacher;
+use synthesis::{SynthesisHandler, Voices};
+use teacher::{Purse, Teacher};
 use tokio::task::JoinSet;
 
 use crate::cluster::corpora::{CORPORA_VARIABLE, Corpora};
 use crate::exit::VerbError;
-use crate::place::archive_place;
+use crate::kept;
+use crate::place::{archive_place, open_existing};
 use crate::progress::{RunBar, RunNumbers};
 use crate::verbs::corpus as corpus_verbs;
+use crate::voices::{self, Files};
 
 /// Time for completions in flight after the first Ctrl-C; with the loop's last words it stays within two seconds.
 const DRAIN: Duration = Duration::from_millis(1200);
+/// Time for completions in flight when the budget is spent: longer than any takes, because they are paid for. A signal cuts it short.
+const SPENT_DRAIN: Duration = Duration::from_secs(86_400);
 /// Messages that wait in the queue: the planner stays this far ahead, whatever the size of the campaign.
 const QUEUE_BOUND: usize = 1024;
 /// Candidates graded at once when the judge is no model.
@@ -50,6 +55,8 @@ pub(crate) enum LocalEnd {
     Finished,
     /// Asked to stop.
     Interrupted { outstanding: u64 },
+    /// Its budget is spent; what was synthesised is graded.
+    Spent { spent: Usage, outstanding: u64 },
 }
 
 /// Everything that is open while a campaign runs.
@@ -60,18 +67,33 @@ struct Factory {
     ledger: Arc<EmbeddedLedger>,
     queue: Arc<MemoryQueue>,
     shutdown: Shutdown,
+    /// Stops synthesis alone, where nothing may be spent any more.
+    synthesis: Shutdown,
+    purse: Arc<Purse>,
+}
+
+/// How the work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Every job is terminal.
+    Finished,
+    Interrupted,
+    Spent,
 }
 
 /// Runs the campaign to its end, or until asked to stop.
 pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<LocalEnd, VerbError> {
-    let teacher = teacher::connect(&settings.teacher).map_err(VerbError::usage)?;
+    // Whatever of the teachers is wrong is said before anything is opened.
+    voices::connect(&settings, Files::Here, None).await?;
     let judge = connect_judge(&settings)?;
     let place = archive_place(settings.campaign.archive.as_deref())?;
     let archive = runtime::archive::connect(&place).await?;
     let ledger = Arc::new(EmbeddedLedger::open(ledger_folder(&place, &settings.campaign.name)).await?);
     let corpus = open_or_build(&settings.corpus, &archive).await?;
-    crate::place::keep_rubric(&mut settings, archive.as_ref()).await?;
-    let campaign = Arc::new(plan(archive.as_ref(), &settings, &corpus).await?);
+    let files = kept::keep(&mut settings, archive.as_ref()).await?;
+    let campaign = Arc::new(plan(archive.as_ref(), &settings, &corpus, files).await?);
+    let shared = Arc::clone(&ledger) as Arc<dyn Ledger>;
+    let voices = voices::connect(&settings, Files::Kept(archive.as_ref()), Some(shared)).await?;
     let crate::place::Loaded { control, grade, .. } = crate::place::Loaded::of(&archive, &settings.campaign.name).await?;
     if control.state != ControlState::Running {
         let message = format!("run campaign {}: its control.json says that it is {:?}", settings.campaign.name, control.state);
@@ -79,24 +101,46 @@ pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<Loca
     }
     coordinator::keep_prompts(archive.as_ref(), &settings.campaign.name, &grade.prompts()).await?;
     let shutdown = Shutdown::on_signals(DRAIN)?;
-    let factory = Factory { campaign, grade, archive, ledger, queue: Arc::new(MemoryQueue::new(QUEUE_BOUND)), shutdown };
-    let is_finished = factory.work(corpus, teacher, judge).await?;
+    let purse = Arc::new(Purse::new(campaign.settings.budget, Duration::ZERO));
+    purse.note(ledger.standing().await?.usage);
+    let queue = Arc::new(MemoryQueue::new(QUEUE_BOUND));
+    let factory = Factory { campaign, grade, archive, ledger, queue, shutdown, synthesis: Shutdown::new(SPENT_DRAIN), purse };
+    let stop = factory.work(corpus, voices, judge).await?;
     factory.archive.sync().await?;
-    let end = if is_finished { factory.finish(options).await } else { factory.interrupted().await };
+    let end = match stop {
+        Stop::Finished => factory.finish(options).await,
+        Stop::Interrupted => Ok(LocalEnd::Interrupted { outstanding: factory.outstanding().await? }),
+        Stop::Spent => match factory.outstanding().await? {
+            // The last completions were just what the budget allowed.
+            0 => factory.finish(options).await,
+            outstanding => Ok(LocalEnd::Spent { spent: factory.purse.spent(), outstanding }),
+        },
+    };
     factory.ledger.close().await;
     end
 }
 
-fn connect_judge(settings: &Settings) -> Result<Option<Arc<dyn Teacher>>, VerbError> {
+pub(crate) fn connect_judge(settings: &Settings) -> Result<Option<Arc<dyn Teacher>>, VerbError> {
     match &settings.judge.kind {
-        JudgeKind::Http { http, model, .. } => teacher::connect::connect_http(http, model).map(Some).map_err(VerbError::usage),
+        JudgeKind::Http { http, model, .. } => {
+            teacher::connect::connect_http(http, model, teacher::Means::default()).map(Some).map_err(VerbError::usage)
+        }
         JudgeKind::Lexical | JudgeKind::Off => Ok(None),
     }
 }
 
 /// Beside the campaign; its name begins with a dot, which no archive key does.
-fn ledger_folder(place: &str, name: &str) -> PathBuf {
+pub(crate) fn ledger_folder(place: &str, name: &str) -> PathBuf {
     Path::new(place).join("campaigns").join(name).join(".ledger")
+}
+
+/// Names the corpus by its folder on this machine where the settings name it by its id in their archive: for who runs them in another one.
+pub(crate) async fn bring_corpus(settings: &mut Settings) -> Result<(), VerbError> {
+    let Some(id) = &settings.corpus.id else { return Ok(()) };
+    let archive = open_existing(&archive_place(settings.campaign.archive.as_deref())?).await?;
+    let folder = Corpora::new(std::env::var_os(CORPORA_VARIABLE).map(PathBuf::from)).folder(&archive, id).await?;
+    settings.corpus = CorpusSettings { path: folder.to_string_lossy().into_owned(), sources: Vec::new(), id: None };
+    Ok(())
 }
 
 /// The corpus that the settings name: from the archive by its id, or the snapshot at its path, built if there is none.
@@ -122,9 +166,10 @@ pub(crate) async fn open_or_build(settings: &CorpusSettings, archive: &Arc<dyn A
     corpus_verbs::open(path).await
 }
 
-pub(crate) async fn plan(archive: &dyn Archive, settings: &Settings, corpus: &Corpus) -> Result<Campaign, VerbError> {
-    let RecipeSettings::Browse(browse) = &settings.recipe;
-    let prompts = synthesis::prompts::browse_prompts(browse, settings.teacher.dialect);
+/// `files` are those that settings name and that are part of the plan.
+pub(crate) async fn plan(archive: &dyn Archive, settings: &Settings, corpus: &Corpus, files: Vec<Prompt>) -> Result<Campaign, VerbError> {
+    let mut prompts = synthesis::prompts::prompts_of(settings);
+    prompts.extend(files);
     let uid = Uid(runtime::random_id()?);
     let freeze = Freeze { settings, corpus_id: corpus.id(), prompts: &prompts, uid };
     coordinator::freeze(archive, freeze).await.map_err(|error| match error {
@@ -134,19 +179,31 @@ pub(crate) async fn plan(archive: &dyn Archive, settings: &Settings, corpus: &Co
 }
 
 impl Factory {
-    /// Plans and works; whether all jobs are terminal.
-    async fn work(&self, corpus: Corpus, teacher: Arc<dyn Teacher>, judge: Option<Arc<dyn Teacher>>) -> Result<bool, VerbError> {
+    /// Plans and works.
+    async fn work(&self, corpus: Corpus, voices: Voices, judge: Option<Arc<dyn Teacher>>) -> Result<Stop, VerbError> {
         let concurrency = usize::try_from(self.campaign.settings.teacher.concurrency).unwrap_or(1);
         let filters = if judge.is_some() { concurrency } else { FILTERS };
-        let synthesis = Arc::new(SynthesisHandler::new(
+        let synthesis = SynthesisHandler::new(
             Arc::clone(&self.campaign),
             self.grade.digest().clone(),
             corpus,
-            teacher,
+            voices,
             self.ledger(),
             Arc::clone(&self.archive),
             self.queue(),
-        ));
+        );
+        let synthesis = Arc::new(synthesis.paid_from(Arc::clone(&self.purse)));
+        let stopping = tokio::spawn({
+            let (all, synthesis) = (self.shutdown.clone(), self.synthesis.clone());
+            async move {
+                all.requested().await;
+                if !synthesis.is_requested() {
+                    synthesis.request();
+                }
+                all.expired().await;
+                synthesis.request();
+            }
+        });
         let filter = Arc::new(FilterHandler::new(
             Arc::clone(&self.campaign),
             Arc::clone(&self.grade),
@@ -157,10 +214,10 @@ impl Factory {
         ));
         let name = &self.campaign.name;
         let mut workers = JoinSet::new();
-        let synthesised = self.start(&mut workers, &synthesis, QueueName::Jobs(name.clone()), concurrency);
-        self.start(&mut workers, &synthesis, QueueName::Quarantine(name.clone()), 1);
-        let filtered = self.start(&mut workers, &filter, QueueName::Candidates(name.clone()), filters);
-        self.start(&mut workers, &filter, QueueName::QuarantineCandidates(name.clone()), 1);
+        let synthesised = self.start(&mut workers, &synthesis, QueueName::Jobs(name.clone()), concurrency, &self.synthesis);
+        self.start(&mut workers, &synthesis, QueueName::Quarantine(name.clone()), 1, &self.synthesis);
+        let filtered = self.start(&mut workers, &filter, QueueName::Candidates(name.clone()), filters, &self.shutdown);
+        self.start(&mut workers, &filter, QueueName::QuarantineCandidates(name.clone()), 1, &self.shutdown);
         let synced = tokio::spawn(runtime::archive::keep_synced(Arc::clone(&self.archive), {
             let shutdown = self.shutdown.clone();
             async move { shutdown.requested().await }
@@ -175,6 +232,7 @@ impl Factory {
             ended.map_err(anyhow::Error::from)?.map_err(VerbError::unreachable)?;
         }
         synced.await.map_err(anyhow::Error::from)?;
+        stopping.abort();
         let wasted = synthesised.report().abandoned;
         if wasted > 0 {
             eprintln!("{wasted} completions in flight were cut off; they will be asked for again");
@@ -196,40 +254,51 @@ impl Factory {
         handler: &Arc<H>,
         from: QueueName,
         concurrency: usize,
+        shutdown: &Shutdown,
     ) -> Arc<Counters> {
         let settings = WorkerSettings { from, slots: Slots::fixed(concurrency), worker: format!("local-{}", std::process::id()) };
-        let worker = Worker::new(Arc::clone(handler), self.queue(), self.ledger(), settings, self.shutdown.clone());
+        let worker = Worker::new(Arc::clone(handler), self.queue(), self.ledger(), settings, shutdown.clone());
         let counters = worker.counters();
         workers.spawn(worker.run());
         counters
     }
 
-    /// Publishes what is outstanding and waits until nothing is left; `false` when asked to stop before.
+    /// Publishes what is outstanding and waits until nothing is left, or it has to stop.
     async fn until_idle(
         &self,
         workers: &mut JoinSet<Result<WorkerReport, QueueError>>,
         synthesised: &Counters,
         filtered: &Counters,
         filter: &FilterHandler,
-    ) -> Result<bool, VerbError> {
+    ) -> Result<Stop, VerbError> {
         let before = coordinator::progress(self.archive.as_ref(), &self.campaign, self.grade.digest()).await?;
         let terminal_before = before.planned - before.outstanding;
         let bar = RunBar::new(before.planned, terminal_before);
         let (queue, ledger) = (self.queue(), self.ledger());
-        let publish = publish_outstanding(self.archive.as_ref(), queue.as_ref(), ledger.as_ref(), &self.campaign, self.grade.digest());
-        tokio::pin!(publish);
+        let publish = || publish_outstanding(self.archive.as_ref(), queue.as_ref(), ledger.as_ref(), &self.campaign, self.grade.digest());
+        let paid_for = || publish_paid_for(self.archive.as_ref(), queue.as_ref(), ledger.as_ref(), &self.campaign, self.grade.digest());
+        let mut publishing: BoxFuture<'_, Result<Published, PublishError>> = Box::pin(publish());
         let mut is_published = false;
+        let mut published = Published::default();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let is_finished = loop {
+        let mut is_spent = false;
+        let stop = loop {
             tokio::select! {
-                () = self.shutdown.requested() => break false,
+                () = self.shutdown.requested() => break Stop::Interrupted,
                 Some(ended) = workers.join_next() => {
                     let report = ended.map_err(anyhow::Error::from)?.map_err(VerbError::unreachable)?;
+                    if is_spent {
+                        continue;
+                    }
+                    // It may have heard of the request to stop before this loop did.
+                    if self.shutdown.is_requested() {
+                        break Stop::Interrupted;
+                    }
                     return Err(VerbError::Bug(anyhow::anyhow!("run the campaign: a worker ended before its work did: {report:?}")));
                 }
-                published = &mut publish, if !is_published => {
-                    published.map_err(VerbError::unreachable)?;
+                all = &mut publishing, if !is_published => {
+                    published = all.map_err(VerbError::unreachable)?;
                     is_published = true;
                 }
                 _ = tick.tick() => {
@@ -242,28 +311,52 @@ impl Factory {
                         retried: jobs.retried + candidates.retried,
                         failed,
                     });
-                    if is_published && self.is_idle().await? {
-                        break true;
+                    if !is_spent && self.purse.is_empty() {
+                        is_spent = true;
+                        self.synthesis.request();
+                        if !is_published {
+                            // Nobody takes new jobs any more; what an earlier run synthesised is graded all the same.
+                            publishing = Box::pin(paid_for());
+                        }
+                    }
+                    // What was synthesised is paid for, and graded before the end.
+                    if is_spent && is_published && jobs.running == 0 && self.is_idle(&self.grading()).await? {
+                        break Stop::Spent;
+                    }
+                    if is_published && !is_spent && self.is_idle(&self.all()).await? {
+                        // The first samples are graded now: of the others those that are worth it.
+                        let moved = published.jobs + published.candidates + published.seals;
+                        if published.waiting_shards == 0 || moved == 0 {
+                            break Stop::Finished;
+                        }
+                        publishing = Box::pin(publish());
+                        is_published = false;
                     }
                 }
             }
         };
         bar.finish();
-        Ok(is_finished)
+        Ok(stop)
     }
 
-    /// Whether every queue is empty. A message is acknowledged after what follows it was published, so queues are asked downstream, twice: a
-    /// message cannot slip past both rounds.
-    async fn is_idle(&self) -> Result<bool, VerbError> {
+    fn all(&self) -> Vec<QueueName> {
         let name = &self.campaign.name;
+        let mut all = vec![QueueName::Jobs(name.clone()), QueueName::Quarantine(name.clone())];
+        all.extend(self.grading());
+        all
+    }
+
+    fn grading(&self) -> Vec<QueueName> {
+        let name = &self.campaign.name;
+        vec![QueueName::Candidates(name.clone()), QueueName::QuarantineCandidates(name.clone())]
+    }
+
+    /// Whether all of `queues` are empty. A message is acknowledged after what follows it was published, so queues are asked downstream, twice:
+    /// a message cannot slip past both rounds.
+    async fn is_idle(&self, queues: &[QueueName]) -> Result<bool, VerbError> {
         for _ in 0..2 {
-            for queue in [
-                QueueName::Jobs(name.clone()),
-                QueueName::Quarantine(name.clone()),
-                QueueName::Candidates(name.clone()),
-                QueueName::QuarantineCandidates(name.clone()),
-            ] {
-                let depth = self.queue.depth(&queue).await.map_err(VerbError::unreachable)?;
+            for queue in queues {
+                let depth = self.queue.depth(queue).await.map_err(VerbError::unreachable)?;
                 if depth.ready + depth.unacked + depth.delayed > 0 {
                     return Ok(false);
                 }
@@ -285,8 +378,7 @@ impl Factory {
         Ok(LocalEnd::Sealed { manifest: Box::new(manifest), archive: self.archive.place() })
     }
 
-    async fn interrupted(&self) -> Result<LocalEnd, VerbError> {
-        let progress = coordinator::progress(self.archive.as_ref(), &self.campaign, self.grade.digest()).await?;
-        Ok(LocalEnd::Interrupted { outstanding: progress.outstanding })
+    async fn outstanding(&self) -> Result<u64, VerbError> {
+        Ok(coordinator::progress(self.archive.as_ref(), &self.campaign, self.grade.digest()).await?.outstanding)
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use filter::Grade;
-use model::settings::JudgeKind;
-use model::{Campaign, Control, Digest, Manifest, Prompt, Settings};
+use model::{Campaign, Control, Manifest};
 use runtime::Archive;
 
 use crate::exit::VerbError;
@@ -27,42 +26,10 @@ impl Loaded {
         let settings = campaign
             .effective_settings(&control)
             .map_err(|error| VerbError::unreachable(format!("read the settings of campaign {name}: {error}")))?;
-        let rubric = rubric(&settings, archive.as_ref(), name).await?;
+        let rubric = crate::kept::rubric(&settings, archive.as_ref()).await?;
         let grade = Arc::new(Grade::new(&settings, rubric));
         Ok(Self { campaign: Arc::new(Campaign { settings, ..campaign }), control, grade })
     }
-}
-
-/// How a rubric is named that is kept with the campaign, before its digest.
-const KEPT_RUBRIC: &str = "prompt:";
-
-/// The judge's own rubric, where the settings name one: from the campaign's prompts, or from a file.
-async fn rubric(settings: &Settings, archive: &dyn Archive, campaign: &str) -> Result<Option<String>, VerbError> {
-    let JudgeKind::Http { rubric: Some(named), .. } = &settings.judge.kind else { return Ok(None) };
-    let Some(digest) = named.strip_prefix(KEPT_RUBRIC) else {
-        return std::fs::read_to_string(named)
-            .map(Some)
-            .map_err(|error| VerbError::Usage(format!("read the rubric {named} (judge.rubric): {error}")));
-    };
-    let digest: Digest = digest.parse().map_err(VerbError::unreachable)?;
-    let key = model::layout::CampaignKeys::new(campaign).prompt(&digest);
-    let bytes = archive.get(&key).await?;
-    let text = bytes.filter(|bytes| Digest::of(bytes) == digest).and_then(|bytes| String::from_utf8(bytes).ok());
-    let lost =
-        || VerbError::Unreachable(format!("read the rubric {key}: it is missing or damaged; run `sluice submit` or `sluice run` again"));
-    text.map(Some).ok_or_else(lost)
-}
-
-/// Keeps the judge's rubric with the campaign, and names it so: whoever grades later may be on another machine.
-pub(crate) async fn keep_rubric(settings: &mut Settings, archive: &dyn Archive) -> Result<(), VerbError> {
-    let campaign = settings.campaign.name.clone();
-    let Some(text) = rubric(settings, archive, &campaign).await? else { return Ok(()) };
-    let prompt = Prompt { name: "judge.rubric".to_owned(), text };
-    coordinator::keep_prompts(archive, &campaign, std::slice::from_ref(&prompt)).await?;
-    if let JudgeKind::Http { rubric, .. } = &mut settings.judge.kind {
-        *rubric = Some(format!("{KEPT_RUBRIC}{}", prompt.digest()));
-    }
-    Ok(())
 }
 
 /// A campaign in an archive.
@@ -106,7 +73,7 @@ impl Place {
 }
 
 /// An archive that must exist: a mistyped place is an error here, not a new archive.
-async fn open_existing(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
+pub(crate) async fn open_existing(place: &str) -> Result<Arc<dyn Archive>, VerbError> {
     if !place.contains("://") && !std::path::Path::new(place).join(model::layout::ARCHIVE).is_file() {
         return Err(VerbError::Usage(format!("open the archive {place}: there is none (no {} in it)", model::layout::ARCHIVE)));
     }

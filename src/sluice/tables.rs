@@ -1,4 +1,4 @@
-//! Tables for people: a data set's closing table, a corpus's statistics, a campaign's progress, a verification.
+//! Tables for people: a corpus's statistics, a campaign's progress, a verification; a data set's closing table is in a file of its own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,16 +8,26 @@ use comfy_table::presets::NOTHING;
 use coordinator::live::Status;
 use corpus::BuildReport;
 use dataset::verify::VerifyReport;
-use model::{Manifest, Selection};
-use runtime::ledger::Serving;
+use model::Manifest;
+use runtime::ledger::{EndpointHealth, Serving, WorkerStatus};
 
 use crate::progress::duration;
+
+mod closing;
+mod comparison;
+mod forecast;
+
+pub(crate) use closing::{closing, report};
+pub(crate) use comparison::comparison;
+pub(crate) use forecast::forecast;
 
 /// Unusable lines that are shown after a build; all of them are in a file.
 const REJECTED_SHOWN_MAX: usize = 10;
 
 /// Workers that are listed one by one.
 const WORKERS_SHOWN_MAX: usize = 20;
+/// Servers of models that are listed one by one.
+const SERVERS_SHOWN_MAX: usize = 20;
 /// Of what a worker holds, so much is named.
 const HOLDS_SHOWN_MAX: usize = 3;
 /// Characters that tell a campaign's jobs apart, for people.
@@ -55,59 +65,6 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What a sealed data set came to.
-pub(crate) fn closing(manifest: &Manifest, archive: &str, took: Option<Duration>) -> String {
-    let (counts, sums) = (manifest.counts, &manifest.sums);
-    let rows = counts.accepted + counts.rejected;
-    let calls: u64 = sums.tool_calls.values().sum();
-    let mut table = table();
-    row(&mut table, "campaign", format!("{} (seal {})", manifest.campaign, manifest.number));
-    row(&mut table, "planned", manifest.planned);
-    row(&mut table, "accepted", share(counts.accepted, manifest.planned));
-    row(&mut table, "rejected", format!("{} by: {}", counts.rejected, listed(&sums.rejected_by)));
-    row(&mut table, "failed", if counts.failed == 0 { "0".into() } else { format!("{} by: {}", counts.failed, listed(&sums.failed_by)) });
-    if manifest.cancelled > 0 {
-        row(&mut table, "cancelled", manifest.cancelled);
-    }
-    if manifest.outstanding > 0 {
-        row(&mut table, "outstanding", manifest.outstanding);
-    }
-    if let Selection::BestOfSeed { jobs } = &manifest.selection {
-        row(&mut table, "selected", format!("{}, the best of each seed", jobs.len()));
-    }
-    row(&mut table, "outcomes", listed(&sums.outcomes));
-    row(&mut table, "turns", format!("{} ({} a trajectory)", sums.turns, per(sums.turns, rows)));
-    row(&mut table, "tool calls", format!("{calls} ({} a trajectory): {}", per(calls, rows), listed(&sums.tool_calls)));
-    row(&mut table, "observations", format!("{} kB a trajectory", per(sums.observation_bytes / 1000, rows)));
-    row(
-        &mut table,
-        "teacher tokens",
-        format!("{} in, {} out, {} calls", sums.teacher.prompt_tokens, sums.teacher.completion_tokens, sums.teacher.calls),
-    );
-    if sums.judge.calls > 0 {
-        row(
-            &mut table,
-            "judge tokens",
-            format!("{} in, {} out, {} calls", sums.judge.prompt_tokens, sums.judge.completion_tokens, sums.judge.calls),
-        );
-    }
-    row(&mut table, "answers judged right", share(sums.correct, sums.judged));
-    row(&mut table, "search-hit (gold shown)", share(sums.search_hit, sums.with_gold));
-    row(&mut table, "open-hit (gold opened)", share(sums.open_hit, sums.with_gold));
-    row(&mut table, "citations that resolve", share(sums.citations_shown, sums.citations));
-    if let Some(took) = took {
-        row(&mut table, "time", duration(took));
-    }
-    let place = format!("{}/campaigns/{}", archive.trim_end_matches('/'), manifest.campaign);
-    row(&mut table, "data set", &place);
-    format!("{}\n\nNext: sluice verify {place}\n      sluice export {place} --format messages --out train.jsonl", lines(&table))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a mean for people")]
-fn per(sum: u64, count: u64) -> String {
-    if count == 0 { "0".into() } else { format!("{:.1}", sum as f64 / count as f64) }
-}
-
 /// How far a campaign is.
 pub(crate) fn status(status: &Status) -> String {
     let mut table = table();
@@ -123,6 +80,9 @@ pub(crate) fn status(status: &Status) -> String {
     row(&mut table, "accepted", status.accepted);
     row(&mut table, "rejected", status.rejected);
     row(&mut table, "failed", if status.failed == 0 { "0".into() } else { format!("{} by: {}", status.failed, listed(&status.failed_by)) });
+    if status.spared > 0 {
+        row(&mut table, "spared", format!("{}: earlier samples of their seeds were all right, or all wrong", status.spared));
+    }
     if status.cancelled > 0 {
         row(&mut table, "cancelled", status.cancelled);
     }
@@ -144,7 +104,13 @@ pub(crate) fn status(status: &Status) -> String {
         row(
             &mut table,
             "spent",
-            format!("{} tokens in, {} out, {} calls{wasted}", usage.prompt_tokens, usage.completion_tokens, usage.calls),
+            format!(
+                "{} tokens in, {} out, {} calls{}{wasted}",
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.calls,
+                money(usage.cost_micros)
+            ),
         );
     }
     for (name, limit) in [
@@ -155,6 +121,15 @@ pub(crate) fn status(status: &Status) -> String {
         if let Some(limit) = limit {
             row(&mut table, "budget", format!("{limit} {name}"));
         }
+    }
+    if let Some(limit) = status.budget.money_micros {
+        row(&mut table, "budget", format!("{:.2} in money", limit as f64 / 1e6));
+    }
+    if let Some(limit) = status.budget.wall_s {
+        row(&mut table, "budget", format!("{} of wall time since it was submitted or resumed", duration(Duration::from_secs(limit))));
+    }
+    if status.paused_by.is_some() {
+        row(&mut table, "paused by", "its budget; raise it in the campaign file and submit again, or resume".to_owned());
     }
     let mut text = lines(&table);
     let workers = status.workers.as_deref().unwrap_or_default();
@@ -167,6 +142,9 @@ pub(crate) fn status(status: &Status) -> String {
     if workers.len() > WORKERS_SHOWN_MAX {
         text.push_str(&format!("\n  … and {} workers more", workers.len() - WORKERS_SHOWN_MAX));
     }
+    for line in servers(workers) {
+        text.push_str(&format!("\n  {line}"));
+    }
     for failure in &status.failures {
         let message: String = failure.message.chars().take(160).collect();
         text.push_str(&format!("\n  failed {} ({}): {message}", failure.job, failure.kind));
@@ -176,6 +154,35 @@ pub(crate) fn status(status: &Status) -> String {
         _ => "counted from the archive",
     };
     format!("{text}\n{from}")
+}
+
+/// A line for each server of the campaign's models, all workers together.
+fn servers(workers: &[WorkerStatus]) -> Vec<String> {
+    let mut by_name: BTreeMap<&str, Vec<&EndpointHealth>> = BTreeMap::new();
+    for health in workers.iter().flat_map(|worker| &worker.endpoints) {
+        by_name.entry(&health.endpoint).or_default().push(health);
+    }
+    let shown = by_name.iter().take(SERVERS_SHOWN_MAX).map(|(name, seen)| server(name, seen));
+    let more = by_name.len().checked_sub(SERVERS_SHOWN_MAX).filter(|more| *more > 0);
+    shown.chain(more.map(|more| format!("… and {more} servers more"))).collect()
+}
+
+/// How one server does, as those who ask it see it.
+fn server(name: &str, seen: &[&EndpointHealth]) -> String {
+    let mut states: BTreeMap<String, u64> = BTreeMap::new();
+    seen.iter().for_each(|health| *states.entry(health.state.clone()).or_default() += 1);
+    let state = match states.keys().next() {
+        Some(state) if states.len() == 1 => state.clone(),
+        // Workers find out each for itself.
+        _ => listed(&states),
+    };
+    let sum = |of: fn(&EndpointHealth) -> u64| seen.iter().map(|health| of(health)).sum::<u64>();
+    let (in_flight, window) = (sum(|health| health.in_flight.into()), sum(|health| health.window.into()));
+    let (waiting, answered, failed) = (sum(|health| health.waiting.into()), sum(|health| health.answered), sum(|health| health.failed));
+    #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
+    let seconds = seen.iter().map(|health| health.seconds_mean * health.answered as f64).sum::<f64>() / answered.max(1) as f64;
+    let waiting = if waiting > 0 { format!(", {waiting} waiting") } else { String::new() };
+    format!("{name}: {state}, {in_flight} of {window} in flight{waiting}, {answered} answered, {failed} failed, {seconds:.1} s each")
 }
 
 /// What a worker holds of a campaign: the first few jobs, and how many more.
@@ -246,6 +253,11 @@ pub(crate) fn verification(report: &VerifyReport, manifest: &Manifest) -> String
     text
 }
 
+/// `, N in money`, or nothing where nothing cost any.
+fn money(cost_micros: u64) -> String {
+    if cost_micros == 0 { String::new() } else { format!(", {:.4} in money", cost_micros as f64 / 1e6) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,5 +271,29 @@ mod tests {
         assert_eq!(holds(&[], 0), "");
         assert_eq!(holds(&["s/0123456789abcdef", "k/beef/12"], 2), ", holds 01234567, shard 12");
         assert_eq!(holds(&["f/beef/0123456789abcdef", "s/a", "s/b", "s/c"], 9), ", holds 01234567, a, b, +6");
+    }
+
+    #[test]
+    fn a_server_is_shown_once_with_what_all_workers_see_of_it() {
+        let worker = |endpoint: &str, state: &str, answered, seconds_mean| {
+            let health = EndpointHealth {
+                endpoint: endpoint.into(),
+                state: state.into(),
+                in_flight: 3,
+                window: 8,
+                waiting: 1,
+                answered,
+                failed: 2,
+                seconds_mean,
+                ..EndpointHealth::default()
+            };
+            WorkerStatus { endpoints: vec![health], ..WorkerStatus::default() }
+        };
+        let workers = [worker("http://a/v1", "up", 30, 1.0), worker("http://b/v1", "up", 0, 0.0), worker("http://a/v1", "down", 10, 3.0)];
+        let expected = [
+            "http://a/v1: down 1, up 1, 6 of 16 in flight, 2 waiting, 40 answered, 4 failed, 1.5 s each",
+            "http://b/v1: up, 3 of 8 in flight, 1 waiting, 0 answered, 2 failed, 0.0 s each",
+        ];
+        assert_eq!(servers(&workers), expected);
     }
 }

@@ -1,4 +1,5 @@
-//! A teacher without any model: it searches, opens, finds, and quotes the sentences that fit the question best.
+//! A teacher without any model: it searches, opens, finds, and quotes the sentences that fit the question best. Where the system message asks
+//! for a role of the recipe `decompose`, it plays that one.
 //!
 //! A rehearsal, not a teacher to train on. It makes whole campaigns run, at thousands of turns a second and with real tools, before a model
 //! is paid for; what it writes is shallow. It sees exactly what a model sees (messages and sampling): no corpus, no reference answer, no
@@ -8,6 +9,7 @@ mod answer;
 mod asked;
 mod candidate;
 mod choice;
+mod decompose;
 mod evidence;
 mod figure;
 mod lexicon;
@@ -25,6 +27,7 @@ mod view;
 mod voice;
 
 use async_trait::async_trait;
+use model::settings::Dialect;
 use model::{Completion, FinishReason, Message, Sampling, Usage};
 use serde_json::{Map, Value, json};
 
@@ -52,12 +55,15 @@ impl Teacher for HeuristicTeacher {
 fn complete(messages: &[Message], calls: Calls, sampling: &Sampling) -> Completion {
     let text = next_text(messages, calls, sampling);
     let prompt_bytes: usize = messages.iter().map(|message| message.text.len()).sum();
-    let usage = Usage { prompt_tokens: prompt_bytes as u64 / 4, completion_tokens: text.len() as u64 / 4, calls: 1 };
+    let usage = Usage { prompt_tokens: prompt_bytes as u64 / 4, completion_tokens: text.len() as u64 / 4, calls: 1, ..Usage::default() };
     let model = Some(MODEL.to_owned());
     Completion { text, reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model }
 }
 
 fn next_text(messages: &[Message], calls: Calls, sampling: &Sampling) -> String {
+    if let Some(text) = decompose::next_text(messages, calls, sampling) {
+        return text;
+    }
     let mut conversation = Conversation::read(messages);
     if calls == Calls::Forbidden {
         conversation.demand = Demand::Answer;
@@ -91,7 +97,7 @@ fn written(made: &Move) -> String {
         Value::Object(arguments) => arguments,
         _ => Map::new(),
     };
-    dialect::write(name, &arguments)
+    dialect::write(Dialect::Hermes, name, &arguments)
 }
 
 #[cfg(test)]

@@ -20,11 +20,13 @@ use crate::conversation::Conversation;
 use crate::{Request, Teacher, TeacherError, TeacherErrorKind};
 
 mod copy;
+mod purse;
 #[cfg(test)]
 mod tests;
 
 use copy::Copier;
 pub use copy::{Copied, JournalCopy};
+pub use purse::Purse;
 
 /// How long a fact is held while the ledger does not answer, before it is put into the archive's copy: longer than a restart of it takes.
 const HOLD: Duration = Duration::from_secs(10);
@@ -40,6 +42,7 @@ pub struct Journal {
     copier: Option<Copier>,
     is_ahead: AtomicBool,
     hold: Duration,
+    purse: Option<Arc<Purse>>,
 }
 
 /// Why a journal could not be opened.
@@ -144,7 +147,12 @@ impl Journal {
             vacant.insert((entry.request, entry.fact));
         }
         let copier = copy.map(|copy| Copier::new(copy, lease.epoch, copied, uncopied));
-        Ok(Self { ledger, lease, recorded, replayed: AtomicU32::new(0), copier, is_ahead: AtomicBool::new(false), hold: HOLD })
+        Ok(Self { ledger, lease, recorded, replayed: AtomicU32::new(0), copier, is_ahead: AtomicBool::new(false), hold: HOLD, purse: None })
+    }
+
+    /// The same journal, which tells `purse` what the campaign spent.
+    pub fn paid_from(self, purse: Arc<Purse>) -> Self {
+        Self { purse: Some(purse), ..self }
     }
 
     /// Facts that came out of the journal so far.
@@ -177,6 +185,10 @@ impl Journal {
             })
         })
         .await;
+        if let (Ok(spent), Some(purse)) = (&appended, &self.purse) {
+            purse.note(*spent);
+        }
+        let appended = appended.map(drop);
         if appended.is_ok() {
             failpoint::hit("journal.after");
         }

@@ -11,6 +11,7 @@ pub mod http;
 pub mod journaled;
 pub mod scripted;
 pub mod sim;
+pub mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::{Completion, JobId, JournalKey, Message, Sampling, ToolDefinition};
 
-pub use connect::connect;
-pub use conversation::Conversation;
-pub use journaled::{Journal, JournalError, JournalFault, JournaledTeacher};
+pub use connect::{Means, connect};
+pub use conversation::{Conversation, Rendered};
+pub use journaled::{Journal, JournalError, JournalFault, JournaledTeacher, Purse};
+pub use runtime::ledger::EndpointHealth;
+pub use tokens::Tokens;
 
 /// One completion to be made.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct Request {
     pub key: JournalKey,
     /// The whole conversation.
     pub messages: Arc<Vec<Message>>,
+    /// What was made of these messages for a server so far ([`Conversation::rendered`]). Without it all of it is made anew.
+    pub rendered: Rendered,
     /// Tools as the server is told of them; empty when they are described in the system prompt (text dialects) or there are none.
     pub tools: Arc<Vec<ToolDefinition>>,
     /// Whether a call may be made.
@@ -93,4 +98,9 @@ pub struct TeacherError {
 pub trait Teacher: Send + Sync + 'static {
     /// Completes the conversation.
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError>;
+
+    /// How its servers do at the moment; empty for a teacher without any.
+    fn health(&self) -> Vec<EndpointHealth> {
+        Vec::new()
+    }
 }

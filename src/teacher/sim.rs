@@ -1,104 +1,109 @@
-//! A server that plays a teacher over OpenAI's chat completions, with latency, rate limits and faults: a provider to rehearse against.
+//! A server that plays a teacher over OpenAI's interfaces, with latency, a queue, rate limits, faults and outages: a provider to rehearse against.
 //!
-//! It is stateless: what it does to a request is a pure function of (seed, body, number of the try). Clients tell the number of the try in
-//! [`RETRY_COUNT_HEADER`]; for one that does not, the number of requests so far stands in. It streams nothing
-//! and checks no key.
+//! What it does to a request is a pure function of (seed, body, number of the try), and what it answers one of (seed, body): only the queue, the
+//! rate limits and the down windows depend on what else goes on. Clients tell the number of the try in [`RETRY_COUNT_HEADER`]; for one that
+//! does not, the number of requests so far stands in. It keeps no conversation and checks no key.
 
+mod admission;
 mod answer;
+mod asked;
+mod chance;
+mod chat;
+mod continuation;
+mod counter;
+mod delivery;
 mod faults;
-mod wire;
+mod latency;
+mod limits;
+mod outages;
+mod played;
+mod prompt;
+mod refusal;
+mod settings;
+mod single_stream;
+mod stream;
+mod tally;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use model::Digest;
-use serde_json::json;
+use model::settings::Mode;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
+pub use self::faults::Fault;
+pub use self::settings::{LatencyShape, SimSettings};
+
+use self::admission::Admission;
+use self::chance::Chance;
+use self::counter::Counter;
+use self::delivery::Delivery;
 use self::faults::Fate;
-use self::wire::Refusal;
+use self::limits::Limits;
+use self::outages::Outages;
+use self::refusal::{Refusal, Unanswered};
+use self::tally::Tally;
 use crate::http::RETRY_COUNT_HEADER;
 use crate::{Teacher, TeacherErrorKind};
 
 /// Largest request that is read.
 const BODY_BYTES_MAX: usize = 32 << 20;
-/// Most requests in work; more are told to come back.
-const REQUESTS_MAX: usize = 4096;
-
-/// How the server behaves.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SimSettings {
-    /// Where it listens; port 0 takes any that is free.
-    pub listen: SocketAddr,
-    /// The model's name.
-    pub model: String,
-    /// Mean latency of a completion.
-    pub latency_mean: Duration,
-    /// How far latencies spread around the mean, as a share of it: 0 none, 1 from nothing to twice the mean.
-    pub latency_jitter: f64,
-    /// Share of tries that are answered with 429. From the fourth try on there are faults only for a share of 1.
-    pub rate_429: f64,
-    /// Share of tries that are answered with 500.
-    pub rate_500: f64,
-    /// `Retry-After` of a 429, in seconds.
-    pub retry_after_s: u64,
-    /// Longest prompt and completion together, in tokens; longer ones are refused as OpenAI refuses them.
-    pub context_tokens: Option<u32>,
-    /// Root of all randomness.
-    pub seed: u64,
-}
-
-impl Default for SimSettings {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            model: "heuristic".to_owned(),
-            latency_mean: Duration::ZERO,
-            latency_jitter: 0.0,
-            rate_429: 0.0,
-            rate_500: 0.0,
-            retry_after_s: 1,
-            context_tokens: None,
-            seed: 0,
-        }
-    }
-}
 
 /// A server that is bound and does not serve yet.
 pub struct Sim {
     listener: TcpListener,
-    state: Arc<Played>,
+    server: Arc<Server>,
 }
 
 /// What requests share.
-struct Played {
+struct Server {
     settings: SimSettings,
     teacher: Arc<dyn Teacher>,
-    count_tokens: fn(&str) -> u32,
-    permits: Semaphore,
+    counter: Counter,
+    admission: Admission,
+    limits: Limits,
+    outages: Option<Outages>,
+    tally: Tally,
     /// Requests so far.
-    requests: AtomicU64,
+    arrivals: AtomicU64,
+    /// Whether the server was asked to stop.
+    stopping: watch::Sender<bool>,
 }
 
 impl Sim {
-    /// Binds the address of `settings`. `count_tokens` counts for usage and for the context.
+    /// Binds the address of `settings`. `count_tokens` counts for usage, limits and the context.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// When the settings contradict themselves, or the address cannot be bound.
     pub async fn bind(settings: SimSettings, teacher: Arc<dyn Teacher>, count_tokens: fn(&str) -> u32) -> io::Result<Self> {
+        settings.check().map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))?;
         let listener = TcpListener::bind(settings.listen).await?;
-        let permits = Semaphore::new(REQUESTS_MAX);
-        Ok(Self { listener, state: Arc::new(Played { settings, teacher, count_tokens, permits, requests: AtomicU64::new(0) }) })
+        let server = Server {
+            teacher,
+            counter: Counter::new(count_tokens),
+            admission: Admission::new(settings.slots, settings.queue),
+            limits: Limits::new(settings.requests_per_minute, settings.tokens_per_minute, Instant::now()),
+            outages: settings.down_every.map(|every| Outages { since: Instant::now(), every, lasting: settings.down_for }),
+            tally: Tally::default(),
+            arrivals: AtomicU64::new(0),
+            stopping: watch::Sender::new(false),
+            settings,
+        };
+        Ok(Self { listener, server: Arc::new(server) })
     }
 
     /// Where it listens.
@@ -109,62 +114,126 @@ impl Sim {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` is over, then finishes the requests in work.
+    /// Serves until `shutdown` is over, then finishes the requests in work. Those that hang are cut.
     ///
     /// # Errors
     /// When the socket fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let server = Arc::clone(&self.server);
         let routes = Router::new()
-            .route("/v1/chat/completions", post(complete))
+            .route("/v1/chat/completions", post(chat_completions))
+            .route("/v1/completions", post(completions))
             .route("/v1/models", get(models))
+            .route("/metrics", get(metrics))
             .route("/health", get(|| async { "ok" }))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            .with_state(self.state);
-        axum::serve(self.listener, routes).with_graceful_shutdown(shutdown).await
-    }
-}
-
-async fn models(State(played): State<Arc<Played>>) -> Json<serde_json::Value> {
-    Json(json!({"object": "list", "data": [{"id": played.settings.model, "object": "model", "owned_by": "sluice"}]}))
-}
-
-async fn complete(State(played): State<Arc<Played>>, headers: HeaderMap, body: Bytes) -> Response {
-    match played.complete(&headers, &body).await {
-        Ok(answer) => answer.into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-impl Played {
-    async fn complete(&self, headers: &HeaderMap, body: &[u8]) -> Result<Json<serde_json::Value>, Refusal> {
-        let Ok(_permit) = self.permits.try_acquire() else {
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "overloaded").with_retry_after(1));
+            .layer(from_fn_with_state(Arc::clone(&self.server), through_outages))
+            .with_state(self.server);
+        let stopped = async move {
+            shutdown.await;
+            server.stopping.send_replace(true);
         };
-        let arrival = self.requests.fetch_add(1, Ordering::Relaxed);
+        axum::serve(self.listener, routes).with_graceful_shutdown(stopped).await
+    }
+}
+
+/// Nothing is answered in a down window, and what is in work when one begins is cut.
+async fn through_outages(State(server): State<Arc<Server>>, request: HttpRequest, next: Next) -> Response {
+    let Some(until) = server.next_outage() else { return next.run(request).await };
+    if until <= Instant::now() {
+        return delivery::cut();
+    }
+    tokio::select! {
+        answer = next.run(request) => answer,
+        () = sleep_until(until) => delivery::cut(),
+    }
+}
+
+async fn models(State(server): State<Arc<Server>>) -> Json<Value> {
+    let settings = &server.settings;
+    let mut card = json!({"id": settings.model, "object": "model", "created": 0, "owned_by": "sluice"});
+    if let Some(most) = settings.context_tokens {
+        card["max_model_len"] = json!(most);
+    }
+    Json(json!({"object": "list", "data": [card]}))
+}
+
+async fn metrics(State(server): State<Arc<Server>>) -> Response {
+    let text = server.tally.exposition(&server.settings.model, server.admission.running(), server.admission.waiting());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn chat_completions(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
+    server.complete(Mode::Chat, &headers, &body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
+    server.complete(Mode::Completion, &headers, &body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+impl Server {
+    /// The way of a request: the gateway's faults, what is wrong with it, the rate limits, the queue, and then the time of an answer in a slot.
+    async fn complete(&self, mode: Mode, headers: &HeaderMap, body: &[u8]) -> Result<Response, Unanswered> {
+        let arrival = self.arrivals.fetch_add(1, Ordering::Relaxed);
         let told = headers.get(RETRY_COUNT_HEADER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
         let digest = Digest::of(body);
-        let fate = Fate::of(&self.settings, &digest, told.unwrap_or(arrival), told.is_some());
-        tokio::time::sleep(fate.latency).await;
-        if let Some(status) = fate.fault {
-            return Err(self.fault(status));
+        let chance = Chance { seed: self.settings.seed, request: &digest, number: told.unwrap_or(arrival) };
+        let fate = Fate::of(&self.settings, &chance, told.is_some());
+        self.fail(fate.fault.filter(|fault| fault.is_of_gateway()))?;
+
+        let asked = asked::read(mode, self.settings.dialect, body, &digest)?;
+        let prompt_tokens = asked.prompt_tokens(&self.counter);
+        let limit = asked.request.sampling.max_completion_tokens;
+        self.check_context(prompt_tokens, limit)?;
+        self.limits.admit(prompt_tokens + u64::from(limit), Instant::now()).map_err(Refusal::over_limit)?;
+        let Some(slot) = self.admission.enter().await else {
+            let status = if self.settings.full_429 { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE };
+            return Err(Refusal::new(status, "server_error", "the queue is full").with_retry_after(self.settings.retry_after_s).into());
+        };
+        let first_token = Instant::now() + fate.latency;
+        if fate.fault == Some(Fault::Hang) {
+            self.stopped().await;
+            return Err(Unanswered::Cut);
         }
-        let asked = wire::read(body, &digest)?;
-        let prompt_tokens = asked.prompt_tokens(self.count_tokens);
-        self.check_context(prompt_tokens, asked.request.sampling.max_completion_tokens)?;
+        sleep_until(first_token).await;
+        self.fail(fate.fault)?;
+
         let completion = self.teacher.complete(&asked.request).await.map_err(|error| match error.kind {
             TeacherErrorKind::ContextOverflow => Refusal::too_long(&error.message),
             _ => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &error.message),
         })?;
-        Ok(Json(answer::write(&asked, &completion, prompt_tokens, self.count_tokens)))
+        let played = played::play(&asked, completion, self.settings.dialect, fate.oddity, &self.counter);
+        self.limits.give_back(u64::from(limit).saturating_sub(played.tokens));
+        self.tally.answered(prompt_tokens, &played);
+        let spread = self.settings.tokens_per_second.map_or(Duration::ZERO, |speed| Duration::from_secs_f64(played.tokens as f64 / speed));
+        let delivery = Delivery { fault: fate.fault, trickle: self.settings.trickle, until: self.next_outage() };
+        Ok(match &asked.streaming {
+            Some(streaming) => delivery.events(stream::events(&asked, streaming, &played, prompt_tokens), first_token, spread, slot),
+            None => {
+                sleep_until(first_token + spread).await;
+                drop(slot);
+                delivery.json(&answer::write(&asked, &played, prompt_tokens))
+            }
+        })
     }
 
-    fn fault(&self, status: StatusCode) -> Refusal {
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => {
-                Refusal::new(status, "rate_limit_error", "rate limit reached").with_retry_after(self.settings.retry_after_s)
+    /// Fails with `fault`, if it is one that takes the place of the answer.
+    fn fail(&self, fault: Option<Fault>) -> Result<(), Unanswered> {
+        let refusal = match fault {
+            Some(Fault::RateLimited) => {
+                let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate limit reached");
+                refusal.with_retry_after(self.settings.retry_after_s)
             }
-            _ => Refusal::new(status, "server_error", "the server had an error"),
-        }
+            Some(Fault::ServerError) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the server had an error"),
+            Some(Fault::BadGateway) => Refusal::new(StatusCode::BAD_GATEWAY, "server_error", "nothing answers behind the gateway"),
+            Some(Fault::Unavailable) => {
+                let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "overloaded");
+                refusal.with_retry_after(self.settings.retry_after_s)
+            }
+            Some(Fault::Cut) => return Err(Unanswered::Cut),
+            _ => return Ok(()),
+        };
+        Err(refusal.into())
     }
 
     fn check_context(&self, prompt: u64, completion: u32) -> Result<(), Refusal> {
@@ -174,6 +243,18 @@ impl Played {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// When the next down window begins, which is now within one; `None` where there are none.
+    fn next_outage(&self) -> Option<Instant> {
+        self.outages.as_ref().map(|outages| outages.next(Instant::now()))
+    }
+
+    /// Returns when the server was asked to stop.
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is borrowed here, so the channel cannot close.
+        let _asked = stopping.wait_for(|stopping| *stopping).await;
     }
 }
 

@@ -35,7 +35,7 @@ impl Teacher for Judge {
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
         *self.asked.lock().expect("no panic held it").entry(request.sampling.seed).or_default() += 1;
         self.answers.acquire().await.expect("it is never closed").forget();
-        let usage = Usage { prompt_tokens: 50, completion_tokens: 10, calls: 1 };
+        let usage = Usage { prompt_tokens: 50, completion_tokens: 10, calls: 1, ..Usage::default() };
         let text = "{\"correct\": true, \"score\": 1.0, \"reasoning\": \"as the reference has it\"}".to_owned();
         Ok(Completion { text, reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model: None })
     }

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Completion, ControlState, Digest, Fact, FinishReason, JobId, JournalEntry, JournalKey, Step, Uid, Usage};
+use runtime::ledger::DRAW_WAIT_MAX;
 use runtime::ledger::embedded::EmbeddedLedger;
 use runtime::{Ask, Claim, Lease, Ledger, LedgerError, Replanned, WorkKey};
 
@@ -68,6 +70,8 @@ macro_rules! promises {
                 what_journaled_completions_cost_adds_up_and_never_falls,
                 a_seal_is_never_done_for_good,
                 standing_follows_what_happens,
+                a_limit_is_spent_evenly_by_all_who_draw_from_it,
+                whoever_would_wait_longer_than_a_minute_has_drawn_nothing,
             ]
         );
     };
@@ -169,7 +173,7 @@ async fn whoever_lost_a_lease_is_fenced(made: &Made) {
     ledger.append(&lost, vec![entry(0)]).await.expect("held");
     ledger.release(&lost).await.expect("held");
     let holder = take(ledger, &job("a"), step(0, 1)).await;
-    let refused = [ledger.append(&lost, vec![entry(1)]).await, ledger.release(&lost).await, ledger.finish(&lost).await];
+    let refused = [ledger.append(&lost, vec![entry(1)]).await.map(drop), ledger.release(&lost).await, ledger.finish(&lost).await];
     assert!(refused.iter().all(|result| matches!(result, Err(LedgerError::Fenced { .. }))), "{refused:?}");
     assert_eq!(ledger.journal(&job("a")).await.expect("readable"), [entry(0)], "nothing the loser wrote is there");
     ledger.finish(&holder).await.expect("held");
@@ -210,7 +214,7 @@ async fn appends_at_once_lose_nothing(made: &Made) {
     let ledger = &*made.ledger;
     let lease = take(ledger, &job("a"), step(0, 0)).await;
     let appends = (0..100).map(|turn| ledger.append(&lease, vec![entry(turn), entry(1000 + turn)]));
-    futures::future::join_all(appends).await.into_iter().for_each(|append| append.expect("held"));
+    futures::future::join_all(appends).await.into_iter().for_each(|append| assert!(append.expect("held").calls == 0));
     let mut turns: Vec<u32> = ledger.journal(&job("a")).await.expect("readable").iter().map(|entry| entry.key.turn).collect();
     assert!(turns.chunks(2).all(|pair| pair[0] + 1000 == pair[1]), "entries of one append stay together");
     turns.sort_unstable();
@@ -282,7 +286,7 @@ async fn what_a_rebuilder_marks_is_done(made: &Made) {
 
 async fn what_journaled_completions_cost_adds_up_and_never_falls(made: &Made) {
     let ledger = &*made.ledger;
-    let cost = |tokens| Usage { prompt_tokens: 10 * tokens, completion_tokens: tokens, calls: 1 };
+    let cost = |tokens| Usage { prompt_tokens: 10 * tokens, completion_tokens: tokens, calls: 1, ..Usage::default() };
     let paid = |turn, tokens| {
         let completion = Completion {
             text: "t".into(),
@@ -297,11 +301,12 @@ async fn what_journaled_completions_cost_adds_up_and_never_falls(made: &Made) {
     let usage = async || ledger.standing().await.expect("reachable").usage;
     let (a, b) = (take(ledger, &job("a"), step(0, 0)).await, take(ledger, &job("b"), step(0, 0)).await);
     ledger.append(&a, vec![paid(0, 3), entry(1)]).await.expect("held");
-    ledger.append(&b, vec![paid(0, 4), paid(1, 5)]).await.expect("held");
-    let spent = Usage { prompt_tokens: 120, completion_tokens: 12, calls: 3 };
+    let told = ledger.append(&b, vec![paid(0, 4), paid(1, 5)]).await.expect("held");
+    assert_eq!(told, Usage { prompt_tokens: 120, completion_tokens: 12, calls: 3, ..Usage::default() }, "of all jobs");
+    let spent = Usage { prompt_tokens: 120, completion_tokens: 12, calls: 3, ..Usage::default() };
     assert_eq!(usage().await, spent);
     ledger.finish(&a).await.expect("held");
-    ledger.set_whole(Usage { prompt_tokens: 200, completion_tokens: 1, calls: 3 }).await.expect("reachable");
+    ledger.set_whole(Usage { prompt_tokens: 200, completion_tokens: 1, calls: 3, ..Usage::default() }).await.expect("reachable");
     assert_eq!(usage().await, Usage { prompt_tokens: 200, ..spent }, "the higher number of each stands");
 }
 
@@ -333,4 +338,33 @@ async fn standing_follows_what_happens(made: &Made) {
     assert_eq!(counts().await, (1, 0));
     let standing = ledger.standing().await.expect("reachable");
     assert_eq!((standing.control, standing.is_whole), (Some(ControlState::Running), true));
+}
+
+async fn a_limit_is_spent_evenly_by_all_who_draw_from_it(made: &Made) {
+    let ledger = &*made.ledger;
+    let began = tokio::time::Instant::now();
+    let draws = futures::future::join_all((0..6).map(|_| ledger.draw("requests", 1, 60))).await;
+    let mut due: Vec<Duration> = draws.into_iter().map(|wait| wait.expect("reachable")).collect();
+    due.sort_unstable();
+    let took = began.elapsed();
+    for (number, wait) in (0..).zip(due) {
+        let even = Duration::from_secs(number);
+        // The server's clock and ours may differ by a hair.
+        assert!(
+            wait <= even && wait + took + Duration::from_millis(5) >= even,
+            "draw {number} waits {wait:?} of {even:?}, asked within {took:?}"
+        );
+    }
+    assert_eq!(ledger.draw("tokens", 1, 60).await.expect("reachable"), Duration::ZERO, "another limit is another matter");
+}
+
+async fn whoever_would_wait_longer_than_a_minute_has_drawn_nothing(made: &Made) {
+    let ledger = &*made.ledger;
+    assert_eq!(ledger.draw("tokens", 6000, 60).await.expect("reachable"), Duration::ZERO, "a large amount passes whole");
+    let mut before = Duration::from_secs(6000);
+    for _ in 0..3 {
+        let wait = ledger.draw("tokens", 6000, 60).await.expect("reachable");
+        assert!(wait > DRAW_WAIT_MAX && wait <= before, "{wait:?} after {before:?}");
+        before = wait;
+    }
 }

@@ -16,6 +16,12 @@ const NOT_DEPLOYED: [&str; 4] = ["SLUICE_FAILPOINT", "SLUICE_WRITE_GOLDEN", "SLU
 /// Variables that belong to the S3 client; anything else must be ours.
 const AWS: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"];
 
+/// What users read first.
+const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "k8s/README.md"];
+
+/// Folders of the repository whose files the documents name from its root.
+const FOLDERS: [&str; 7] = ["src/", "workers/", "tests/", "scripts/", "examples/", "k8s/", "schemas/"];
+
 /// What every process of ours answers, and what is asked of it there.
 const ENDPOINTS: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
@@ -147,5 +153,50 @@ fn every_path_that_is_asked_is_served() {
         }
         let alive = container.liveness_probe.as_ref().and_then(|probe| probe.http_get.as_ref()).and_then(|get| get.path.as_deref());
         assert_eq!(alive, Some("/healthz"), "{}: what a dependency's outage fails must not restart a pod", pods.owner);
+    }
+}
+
+/// The arguments of every command line of ours in `text`, each up to its comment or whatever follows it.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    for begin in ["$sluice ", "`sluice ", "-- sluice "] {
+        for rest in text.lines().flat_map(|line| line.split(begin).skip(1)) {
+            let line = rest.split(['#', '&', ';', '`', '|', ')']).next().unwrap_or_default();
+            let words = line.split('"').enumerate().flat_map(|(number, part)| match number % 2 {
+                1 => vec![part.to_owned()],
+                _ => part.split_whitespace().map(str::to_owned).collect(),
+            });
+            commands.push(words.collect());
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_that_the_documents_show_is_accepted() {
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(root().join(document)).expect("UTF-8");
+        let commands = commands(&text);
+        assert!(!commands.is_empty(), "{document} shows no command");
+        for args in commands {
+            prove_accepted(&args, document);
+        }
+    }
+}
+
+#[test]
+fn every_file_that_the_documents_name_is_there() {
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        let folder = path.parent().expect("a folder");
+        let linked = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for to in linked.filter(|to| !to.is_empty() && !to.contains("://")) {
+            assert!(folder.join(to).exists(), "{document} links to {to}");
+        }
+        let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_whitespace().next());
+        for name in quoted.filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder))) {
+            assert!(root().join(name).exists(), "{document} names {name}");
+        }
     }
 }

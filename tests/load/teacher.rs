@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use async_trait::async_trait;
+use model::settings::Dialect;
 use model::{Completion, FinishReason, Usage};
 use serde_json::json;
 use teacher::heuristic::HeuristicTeacher;
@@ -90,8 +91,8 @@ fn share(seed: u64, messages: usize) -> f64 {
 fn search(seed: u64, turn: usize) -> Completion {
     let arguments = json!({"query": format!("number {turn} of {seed}"), "topn": 1});
     let arguments = arguments.as_object().cloned().unwrap_or_default();
-    let text = teacher::dialect::write("search", &arguments);
-    let usage = Usage { prompt_tokens: 100, completion_tokens: 20, calls: 1 };
+    let text = teacher::dialect::write(Dialect::Hermes, "search", &arguments);
+    let usage = Usage { prompt_tokens: 100, completion_tokens: 20, calls: 1, ..Usage::default() };
     Completion { text, reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model: None }
 }
 

@@ -4,13 +4,16 @@
 //! spares the judge, so that nothing is spent on what is rejected anyway.
 
 use model::settings::{FilterSettings, Settings};
-use model::{Digest, JudgeReport, Prompt, Severity, Trajectory, Verdict};
+use std::collections::BTreeMap;
+
+use model::{Digest, Finding, Prompt, Severity, Trajectory, Verdict};
 use serde_json::Value;
 use teacher::Teacher;
 
-use crate::judge::Judge;
+use crate::candidate::Candidate;
 pub use crate::judge::JudgeError;
 use crate::judge::lexical::Comparison;
+use crate::judge::{Judge, Judged};
 use crate::rules::{self, RULES_VERSION, hard};
 use crate::scores::scores;
 
@@ -49,30 +52,49 @@ impl Grade {
     /// # Errors
     /// When the judge cannot be asked, or its judgement cannot be read.
     pub async fn evaluate(&self, trajectory: &Trajectory, teacher: Option<&dyn Teacher>) -> Result<Verdict, JudgeError> {
-        let mut findings = rules::check(&self.filter, trajectory);
-        let seed = &trajectory.seed;
-        let comparison = Comparison::of(&seed.question, &seed.answers, trajectory.answer.as_deref().unwrap_or_default());
-        let mut scores = scores(trajectory, comparison.as_ref());
+        let Looked { mut findings, mut scores, comparison } = self.look(trajectory);
         let is_spared = findings.iter().any(|finding| finding.severity == Severity::Hard);
-        let judge = if is_spared { None } else { self.judge.judge(trajectory, comparison.as_ref(), teacher).await? };
-        if let Some(report) = &judge {
-            scores.insert("judge".to_owned(), report.score);
-            if report.score < self.accept_at {
-                findings.push(hard("judge", below(report, self.accept_at)));
+        let judged = if is_spared { None } else { self.judge.judge(trajectory, comparison.as_ref(), teacher).await? };
+        if let Some(judged) = &judged {
+            scores.insert("judge".to_owned(), judged.report.score);
+            scores.extend(judged.marks.iter().map(|(name, mark)| ((*name).to_owned(), *mark)));
+            if judged.report.score < self.accept_at {
+                findings.push(hard("judge", below(judged, self.accept_at)));
             }
         }
         let accepted = !findings.iter().any(|finding| finding.severity == Severity::Hard);
+        let judge = judged.map(|judged| judged.report);
         Ok(Verdict { accepted, grade: self.digest.clone(), findings, scores, judge })
+    }
+
+    fn look(&self, trajectory: &Trajectory) -> Looked {
+        let candidate = Candidate::of(trajectory);
+        let seed = &trajectory.seed;
+        let comparison = Comparison::of(&seed.question, &seed.answers, &rules::words(trajectory).unwrap_or_default());
+        let scores = scores(&candidate, comparison.as_ref());
+        Looked { findings: rules::check(&self.filter, &candidate), scores, comparison }
     }
 }
 
-fn below(report: &JudgeReport, accept_at: f64) -> String {
-    let correct = match report.correct {
-        Some(true) => ", though it takes the answer for correct",
-        Some(false) => ", and takes the answer for incorrect",
-        None => "",
+/// All that is said of a trajectory without asking anybody.
+struct Looked {
+    findings: Vec<Finding>,
+    scores: BTreeMap<String, f64>,
+    comparison: Option<Comparison>,
+}
+
+fn below(judged: &Judged, accept_at: f64) -> String {
+    let report = &judged.report;
+    let because = match report.correct {
+        _ if !judged.marks.is_empty() => {
+            let marks: Vec<String> = judged.marks.iter().map(|(name, mark)| format!("{name} {mark:.2}")).collect();
+            format!(": {}", marks.join(", "))
+        }
+        Some(true) => ", though it takes the answer for correct".to_owned(),
+        Some(false) => ", and takes the answer for incorrect".to_owned(),
+        None => String::new(),
     };
-    format!("`{}` gives {:.3}, below {accept_at}{correct}", report.judge, report.score)
+    format!("`{}` gives {:.3}, below {accept_at}{because}", report.judge, report.score)
 }
 
 /// The value with every object's keys in order, so that its text does not depend on the order of fields in our code.
@@ -94,10 +116,8 @@ mod tests {
     use std::time::Duration;
 
     use async_trait::async_trait;
-    use model::settings::{
-        BrowseSettings, CampaignSettings, CorpusSettings, Dialect, HttpSettings, JudgeKind, JudgeSettings, RecipeSettings, TeacherKind,
-        TeacherSettings,
-    };
+    use model::settings::{Graded, HttpSettings, JudgeKind, JudgeSettings};
+    use model::written::CampaignFile;
     use model::{Completion, FinishReason, JournalKey, Role, Usage};
     use teacher::{Request, TeacherError, TeacherErrorKind};
 
@@ -131,7 +151,7 @@ mod tests {
                 let retry_after = Some(Duration::from_secs(7));
                 return Err(TeacherError { kind: TeacherErrorKind::Outage, message: "reach the server".into(), retry_after });
             };
-            let usage = Usage { prompt_tokens: 100, completion_tokens: 10, calls: 1 };
+            let usage = Usage { prompt_tokens: 100, completion_tokens: 10, calls: 1, ..Usage::default() };
             Ok(Completion {
                 text: (*text).into(),
                 reasoning: None,
@@ -144,45 +164,24 @@ mod tests {
     }
 
     fn settings(kind: JudgeKind) -> Settings {
-        Settings {
-            campaign: CampaignSettings {
-                name: "sample".into(),
-                seeds: "seeds.jsonl".into(),
-                samples_per_seed: 1,
-                seed: 0,
-                archive: None,
-                rows_per_shard: 512,
-                limit: None,
-                weight: 1,
-                fields: Default::default(),
-            },
-            corpus: CorpusSettings { path: "corpus".into(), sources: Vec::new(), id: None },
-            recipe: RecipeSettings::Browse(BrowseSettings {
-                max_turns: 10,
-                max_tool_calls: 10,
-                context_tokens: 8192,
-                completion_tokens: None,
-                wall_s: None,
-                as_of: None,
-            }),
-            teacher: TeacherSettings {
-                kind: TeacherKind::Heuristic,
-                model: "heuristic".into(),
-                dialect: Dialect::Hermes,
-                temperature: 1.0,
-                top_p: 0.95,
-                max_completion_tokens: 4096,
-                concurrency: 1,
-            },
-            filter: FilterSettings::default(),
-            judge: JudgeSettings { kind, accept_at: 0.5 },
-            budget: Default::default(),
-        }
+        let text = "[campaign]\nname = \"sample\"\nseeds = \"s.jsonl\"\n[corpus]\npath = \"c\"\n[teacher]\nkind = \"heuristic\"\n";
+        let file = CampaignFile::parse(text).expect("well-formed");
+        let settings = file.resolve(std::path::Path::new("/")).expect("valid");
+        Settings { judge: JudgeSettings { kind, accept_at: 0.5 }, ..settings }
     }
 
     fn by_model(endpoint: &str) -> JudgeKind {
-        let http = HttpSettings { endpoints: vec![endpoint.into()], api_key_env: None, timeout_s: 60, extra: Default::default() };
-        JudgeKind::Http { http, model: "grader".into(), rubric: None, max_completion_tokens: 512 }
+        let http = HttpSettings { endpoints: vec![endpoint.into()], timeout_s: 60, ..HttpSettings::default() };
+        JudgeKind::Http { http: Box::new(http), model: "grader".into(), rubric: None, grades: Graded::Answer, max_completion_tokens: 512 }
+    }
+
+    fn of_research(trace_tokens: u32) -> JudgeKind {
+        match by_model("http://a/v1") {
+            JudgeKind::Http { http, model, rubric, max_completion_tokens, .. } => {
+                JudgeKind::Http { http, model, rubric, grades: Graded::Research { trace_tokens }, max_completion_tokens }
+            }
+            other => other,
+        }
     }
 
     fn model_grade() -> Grade {
@@ -200,6 +199,38 @@ mod tests {
         }
         let report = verdict.judge.expect("a report");
         assert_eq!((report.judge.as_str(), report.words.as_str(), report.correct), ("grader", GOOD, Some(true)));
+    }
+
+    #[tokio::test]
+    async fn research_is_marked_in_three_respects_and_a_wrong_answer_is_labelled_and_not_rejected() {
+        let teacher = Replies::new(&["Fine work.", r#"{"coherence": 9, "tool_use": 6, "grounding": 9, "reasons": "sound"}"#]);
+        let grade = Grade::new(&settings(of_research(4_096)), None);
+        let mut trajectory = sample::decompose();
+        trajectory.seed.answers = vec!["Ada Miller".into()];
+        let verdict = grade.evaluate(&trajectory, Some(&teacher)).await.expect("marks");
+        assert!(verdict.accepted, "{:?}", verdict.findings);
+        for (name, score) in [("judge_coherence", 0.9), ("judge_tool_use", 0.6), ("judge_grounding", 0.9), ("judge", 0.8)] {
+            assert!((verdict.scores[name] - score).abs() < 1e-9, "{name}");
+        }
+        assert_eq!((verdict.scores["answer_correct"], verdict.scores["answer_lexical"]), (0.0, 0.0));
+        assert_eq!(verdict.judge.expect("a report").correct, Some(false));
+        let asked = teacher.asked();
+        assert!(
+            asked[0].messages[0].text.contains("tool_use: were the tools used")
+                && asked[0].messages[1].text.contains("<<<RESEARCH\nSubtask 1")
+        );
+        let again = &asked[1].messages.last().expect("a message").text;
+        assert!(again.contains("no JSON object") && again.contains("\"grounding\""), "{again}");
+    }
+
+    #[tokio::test]
+    async fn poor_research_is_rejected_with_its_marks() {
+        let teacher = Replies::new(&[r#"{"coherence": 5, "tool_use": "2/10", "grounding": 4}"#]);
+        let grade = Grade::new(&settings(of_research(4_096)), None);
+        let verdict = grade.evaluate(&sample::decompose(), Some(&teacher)).await.expect("marks");
+        let expected = "`grader` gives 0.367, below 0.5: judge_coherence 0.50, judge_tool_use 0.20, judge_grounding 0.40";
+        assert!(!verdict.accepted && verdict.findings[0].message == expected, "{:?}", verdict.findings);
+        assert_eq!(verdict.scores["answer_correct"], 1.0);
     }
 
     #[tokio::test]
@@ -226,7 +257,10 @@ mod tests {
     async fn a_reply_that_cannot_be_read_is_sent_back_once_under_the_next_key() {
         let teacher = Replies::new(&["It is fine.", GOOD]);
         let verdict = model_grade().evaluate(&sample::trajectory(), Some(&teacher)).await.expect("a judgement");
-        assert_eq!(verdict.judge.expect("a report").usage, Usage { prompt_tokens: 200, completion_tokens: 20, calls: 2 });
+        assert_eq!(
+            verdict.judge.expect("a report").usage,
+            Usage { prompt_tokens: 200, completion_tokens: 20, calls: 2, ..Usage::default() }
+        );
         let asked = teacher.asked();
         let keys: Vec<JournalKey> = asked.iter().map(|request| request.key).collect();
         assert_eq!(keys, [0, 1].map(|call| JournalKey { thread: JournalKey::JUDGE, turn: 0, call }));
@@ -284,9 +318,10 @@ mod tests {
         stricter.filter.citations.min = 2;
         let mut higher = plain.clone();
         higher.judge.accept_at = 0.6;
-        for other in [stricter, higher, settings(JudgeKind::Lexical), settings(JudgeKind::Off)] {
+        for other in [stricter, higher, settings(JudgeKind::Lexical), settings(JudgeKind::Off), settings(of_research(4_096))] {
             assert_ne!(base, digest(&other, None));
         }
+        assert_ne!(digest(&settings(of_research(4_096)), None), digest(&settings(of_research(8_192)), None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`Grade`] is the heart of it: plain rules first, cheapest first, then a judge if nothing rejected. A rejected trajectory is kept with
 //! its findings; nothing here drops anything.
 
+mod candidate;
 pub mod grade;
 pub mod handler;
 pub mod judge;

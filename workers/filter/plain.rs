@@ -25,6 +25,12 @@ const SOURCES_TITLES: [&str; 13] = [
     "참고 문헌",
 ];
 
+/// A report as it is read: without its list of references, and without the markers ` [n] ` that lead to it.
+pub(crate) fn without_references(report: &str) -> String {
+    let (text, _) = model::references::split_references(report);
+    without(text, model::references::markers(text).into_iter().map(|marker| marker.range))
+}
+
 /// The answer's words in reading order: markup, markers, addresses and the list of sources removed.
 pub(crate) fn plain(answer: &str) -> String {
     let mut text = String::with_capacity(answer.len());
@@ -64,7 +70,7 @@ fn is_sources_title(line: &str) -> bool {
     SOURCES_TITLES.contains(&title.as_str())
 }
 
-fn is_fence(line: &str) -> bool {
+pub(crate) fn is_fence(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("```") || line.starts_with("~~~")
 }
@@ -102,9 +108,14 @@ fn without_links(line: &str) -> String {
 }
 
 fn without_markers(text: &str) -> String {
+    without(text, markers(text).into_iter())
+}
+
+/// `text` without `ranges`, which are in order; several may be the same.
+fn without(text: &str, ranges: impl Iterator<Item = Range<usize>>) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut end = 0;
-    for range in markers(text) {
+    for range in ranges {
         kept.push_str(text.get(end..range.start).unwrap_or_default());
         end = range.end;
     }
@@ -161,6 +172,13 @@ mod tests {
         for (text, count) in [("x【3】", 1), ("【 3, L9 】【page 2】", 2), ("see [[3†L1]]", 1), ("【3†Title†domain】", 1)] {
             assert_eq!(markers(text).len(), count, "{text}");
         }
+    }
+
+    #[test]
+    fn a_report_is_read_without_its_markers_and_references() {
+        let report = "## 引言\n磨坊 [1] 建于 1170 年 [1, 2] 。\n\n## References\n[1]. https://e.org/a - A\n[2]. https://e.org/b - B\n";
+        let read = without_references(report);
+        assert!(read.contains("建于 1170 年") && !read.contains(['[', ']']) && !read.contains("e.org"), "{read}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! forces a final answer; it never loses the trajectory.
 
 use model::Limit;
-use model::settings::BrowseSettings;
+use model::settings::{BrowseSettings, DecomposeSettings};
 
 use crate::prompts::Level;
 
@@ -47,6 +47,44 @@ pub(crate) enum Advice {
     Force(Level),
 }
 
+/// What one thread may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Turns, the forced answer included.
+    pub(crate) turns: u32,
+    pub(crate) tool_calls: u32,
+    /// Tokens of the conversation.
+    pub(crate) context_tokens: u32,
+    /// Tokens the model writes.
+    pub(crate) completion_tokens: Option<u64>,
+    /// Seconds of work on the job.
+    pub(crate) wall_s: Option<u64>,
+}
+
+impl From<&BrowseSettings> for Limits {
+    fn from(browse: &BrowseSettings) -> Self {
+        Self {
+            turns: browse.max_turns,
+            tool_calls: browse.max_tool_calls,
+            context_tokens: browse.context_tokens,
+            completion_tokens: browse.completion_tokens,
+            wall_s: browse.wall_s,
+        }
+    }
+}
+
+impl From<&DecomposeSettings> for Limits {
+    fn from(decompose: &DecomposeSettings) -> Self {
+        Self {
+            turns: decompose.steps,
+            tool_calls: decompose.max_tool_calls,
+            context_tokens: decompose.context_tokens,
+            completion_tokens: decompose.completion_tokens,
+            wall_s: decompose.wall_s,
+        }
+    }
+}
+
 /// The budgets, and which of them the model was warned of.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
@@ -55,21 +93,21 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// The budgets of `browse`, for completions of at most `max_completion_tokens`.
-    pub(crate) fn new(browse: &BrowseSettings, max_completion_tokens: u32) -> Self {
+    /// The budgets of a thread, for completions of at most `max_completion_tokens`.
+    pub(crate) fn new(limits: &Limits, max_completion_tokens: u32) -> Self {
         let reserve = u64::from(max_completion_tokens) + CONTEXT_MARGIN_TOKENS;
         // A context hardly larger than one completion still leaves half of itself for reading.
-        let context = u64::from(browse.context_tokens);
+        let context = u64::from(limits.context_tokens);
         let mut levels = vec![
             // The last turn is the forced answer.
-            (Limit::Turns, u64::from(browse.max_turns) - 1),
-            (Limit::ToolCalls, u64::from(browse.max_tool_calls)),
+            (Limit::Turns, u64::from(limits.turns).saturating_sub(1)),
+            (Limit::ToolCalls, u64::from(limits.tool_calls)),
             (Limit::ContextTokens, context.saturating_sub(reserve).max(context / 2)),
             (Limit::Repetition, REPEATS_MAX),
             (Limit::FruitlessTurns, FRUITLESS_MAX),
         ];
-        levels.extend(browse.completion_tokens.map(|most| (Limit::CompletionTokens, most)));
-        levels.extend(browse.wall_s.map(|seconds| (Limit::WallTime, seconds.saturating_mul(1000))));
+        levels.extend(limits.completion_tokens.map(|most| (Limit::CompletionTokens, most)));
+        levels.extend(limits.wall_s.map(|seconds| (Limit::WallTime, seconds.saturating_mul(1000))));
         Self { levels, warned: Vec::new() }
     }
 
@@ -95,6 +133,12 @@ impl Budget {
             }
         }
         Advice::GoOn
+    }
+
+    /// The limit that a conversation which goes on has reached before it is asked anything: then there is no room for another question.
+    pub(crate) fn full(&self, used: &Used) -> Option<Limit> {
+        let lasting = self.levels.iter().filter(|(limit, _)| matches!(limit, Limit::ContextTokens | Limit::WallTime));
+        lasting.into_iter().find(|(limit, most)| used.of(*limit) >= *most).map(|(limit, _)| *limit)
     }
 
     /// Tool calls that may still be carried out.
@@ -123,15 +167,8 @@ mod tests {
     use super::*;
 
     fn budget(max_turns: u32) -> Budget {
-        let browse = BrowseSettings {
-            max_turns,
-            max_tool_calls: 100,
-            context_tokens: 10_000,
-            completion_tokens: None,
-            wall_s: Some(10),
-            as_of: None,
-        };
-        Budget::new(&browse, 1000)
+        let limits = Limits { turns: max_turns, tool_calls: 100, context_tokens: 10_000, completion_tokens: None, wall_s: Some(10) };
+        Budget::new(&limits, 1000)
     }
 
     #[test]
@@ -148,6 +185,14 @@ mod tests {
     fn the_context_keeps_room_for_the_forced_answer() {
         let used = Used { turns: 1, context_tokens: 10_000 - 1000 - CONTEXT_MARGIN_TOKENS, ..Used::default() };
         assert!(matches!(budget(11).advise(&used), Advice::Force(level) if level.limit == Limit::ContextTokens));
+    }
+
+    #[test]
+    fn a_context_smaller_than_one_completion_still_leaves_half_of_itself_for_reading() {
+        let limits = Limits { turns: 11, tool_calls: 100, context_tokens: 1000, completion_tokens: None, wall_s: None };
+        let used = |context_tokens| Used { turns: 1, context_tokens, ..Used::default() };
+        assert!(!matches!(Budget::new(&limits, 8192).advise(&used(499)), Advice::Force(_)));
+        assert!(matches!(Budget::new(&limits, 8192).advise(&used(500)), Advice::Force(level) if level.limit == Limit::ContextTokens));
     }
 
     #[test]

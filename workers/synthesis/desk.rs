@@ -2,6 +2,7 @@
 //! to come from disk.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use corpus::{Browser, Corpus, CorpusError, ToolLimits};
 use model::{Action, Citation, Observation, Retrieval, Seed, Turn};
@@ -9,10 +10,11 @@ use model::{Action, Citation, Observation, Retrieval, Seed, Turn};
 /// The browser of one job.
 pub(crate) struct Desk {
     corpus: Corpus,
+    limits: ToolLimits,
     /// Absent only while a blocking thread works with it.
     browser: Option<Browser>,
     /// URL of a document → the gold URL as the seed writes it.
-    gold: HashMap<String, String>,
+    gold: Arc<HashMap<String, String>>,
 }
 
 /// A tool panicked: the job fails, with the tool's message on record.
@@ -47,7 +49,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub(crate) async fn new(corpus: Corpus, seed: &Seed) -> Result<Self, DeskError> {
+    pub(crate) async fn new(corpus: Corpus, limits: ToolLimits, seed: &Seed) -> Result<Self, DeskError> {
         let gold_urls = seed.gold_urls.clone();
         let (corpus, gold) = blocking(move || {
             let mut gold = HashMap::new();
@@ -59,8 +61,14 @@ impl Desk {
             Ok::<_, CorpusError>((corpus, gold))
         })
         .await??;
-        let browser = Browser::new(corpus.clone(), ToolLimits::default());
-        Ok(Self { corpus, browser: Some(browser), gold })
+        let browser = Browser::new(corpus.clone(), limits);
+        Ok(Self { corpus, limits, browser: Some(browser), gold: Arc::new(gold) })
+    }
+
+    /// Another fresh browser for the same job.
+    pub(crate) fn beside(&self) -> Self {
+        let browser = Browser::new(self.corpus.clone(), self.limits);
+        Self { corpus: self.corpus.clone(), limits: self.limits, browser: Some(browser), gold: Arc::clone(&self.gold) }
     }
 
     /// Carries out `actions` in order.
@@ -68,7 +76,7 @@ impl Desk {
     /// # Errors
     /// When the corpus cannot be read, or a tool panics.
     pub(crate) async fn perform(&mut self, actions: Vec<Action>) -> Result<(Vec<Action>, Vec<Observation>), ToolError> {
-        let mut browser = self.browser.take().unwrap_or_else(|| Browser::new(self.corpus.clone(), ToolLimits::default()));
+        let mut browser = self.browser.take().unwrap_or_else(|| Browser::new(self.corpus.clone(), self.limits));
         let (browser, actions, observations) = blocking(move || {
             let observations: Vec<Observation> = actions.iter().map(|action| corpus::perform(&mut browser, action)).collect();
             (browser, actions, observations)
@@ -87,7 +95,7 @@ impl Desk {
     /// # Errors
     /// As [`Desk::perform`].
     pub(crate) async fn rebuild(&mut self, turns: &[Turn]) -> Result<(), ToolError> {
-        self.browser = Some(Browser::new(self.corpus.clone(), ToolLimits::default()));
+        self.browser = Some(Browser::new(self.corpus.clone(), self.limits));
         let actions = turns.iter().flat_map(|turn| turn.actions.iter().cloned()).collect();
         self.perform(actions).await?;
         Ok(())
@@ -95,16 +103,7 @@ impl Desk {
 
     /// The gold documents among what `observations` show.
     pub(crate) fn retrieval(&self, observations: &[Observation]) -> Retrieval {
-        let mut retrieval = Retrieval::default();
-        for observation in observations {
-            if let Some(gold) = observation.url_opened.as_ref().and_then(|url| self.gold.get(url)) {
-                push_once(&mut retrieval.gold_opened, gold);
-            }
-            for gold in observation.urls_shown.iter().filter_map(|url| self.gold.get(url)) {
-                push_once(&mut retrieval.gold_shown, gold);
-            }
-        }
-        retrieval
+        Retrieval::of(observations, &self.gold)
     }
 
     /// The citations of `answer`, resolved against what this browser has shown.
@@ -113,9 +112,15 @@ impl Desk {
     }
 }
 
-fn push_once(urls: &mut Vec<String>, url: &str) {
-    if !urls.iter().any(|known| known == url) {
-        urls.push(url.to_owned());
+impl Desk {
+    /// The numbered citations of `answer`, resolved against what `observations` have shown.
+    ///
+    /// # Errors
+    /// When the corpus cannot be read.
+    pub(crate) async fn numbered_citations(&self, answer: String, observations: Vec<Observation>) -> Result<Vec<Citation>, DeskError> {
+        let corpus = self.corpus.clone();
+        let resolved = blocking(move || corpus::resolve_numbered(&corpus, &answer, &mut observations.iter())).await?;
+        Ok(resolved?)
     }
 }
 

@@ -8,25 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use corpus::Corpus;
+use corpus::{Corpus, ToolLimits};
 use model::layout::CampaignKeys;
 use model::queue::MESSAGE_VERSION;
 use model::seed::{SEEDS_PER_PART, in_part, read_part};
 use model::{
-    Campaign, CandidateMessage, Digest, Ended, Job, JobId, JobMessage, JournalEntry, Provenance, Sampling, Seed, Step, TeacherRecord,
-    Thread, ThreadRole, Trajectory,
+    Campaign, CandidateMessage, Digest, Ended, GoldMet, Job, JobId, JobMessage, JournalEntry, Provenance, Sampling, Seed, Step, Trajectory,
 };
 use runtime::{
     Archive, ArchiveError, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint,
 };
 use teacher::journaled::{Copied, JournalCopy};
-use teacher::{Journal, Teacher};
+use teacher::{Journal, Purse};
 use tokio::sync::OnceCell;
 
-use crate::browse::{Browse, Research};
 use crate::desk::{Desk, DeskError};
 use crate::pace::{Pace, SLICE};
-use crate::prompts::browse_system;
+use crate::recipe::{Recipe, Research};
+use crate::speaker::{Voices, Work};
 
 /// Turns jobs of one campaign into trajectories.
 pub struct SynthesisHandler {
@@ -34,8 +33,8 @@ pub struct SynthesisHandler {
     keys: CampaignKeys,
     grade: Digest,
     corpus: Corpus,
-    browse: Browse,
-    prompt: Digest,
+    recipe: Recipe,
+    purse: Arc<Purse>,
     ledger: Arc<dyn Ledger>,
     archive: Arc<dyn Archive>,
     queue: Arc<dyn Queue>,
@@ -50,19 +49,26 @@ impl SynthesisHandler {
         campaign: Arc<Campaign>,
         grade: Digest,
         corpus: Corpus,
-        teacher: Arc<dyn Teacher>,
+        voices: Voices,
         ledger: Arc<dyn Ledger>,
         archive: Arc<dyn Archive>,
         queue: Arc<dyn Queue>,
     ) -> Self {
-        let model::settings::RecipeSettings::Browse(settings) = campaign.settings.recipe.clone();
-        let dialect = campaign.settings.teacher.dialect;
-        let tools = corpus::definitions();
-        let system = browse_system(&settings, dialect, &tools);
-        let prompt = system.digest();
-        let browse = Browse { settings, dialect, system: system.text, tools: Arc::new(tools), teacher };
+        let recipe = Recipe::new(&campaign.settings, &voices);
         let keys = CampaignKeys::new(&campaign.name);
-        Self { campaign, keys, grade, corpus, browse, prompt, ledger, archive, queue, copied_shards: OnceCell::new(), slice: SLICE }
+        Self {
+            campaign,
+            keys,
+            grade,
+            corpus,
+            recipe,
+            purse: Arc::new(Purse::bottomless()),
+            ledger,
+            archive,
+            queue,
+            copied_shards: OnceCell::new(),
+            slice: SLICE,
+        }
     }
 
     /// The same, with another longest slice than twenty minutes.
@@ -70,11 +76,16 @@ impl SynthesisHandler {
         Self { slice, ..self }
     }
 
+    /// The same, spending from `purse`.
+    pub fn paid_from(self, purse: Arc<Purse>) -> Self {
+        Self { purse, ..self }
+    }
+
     /// The journal of the job, the archive's copy included where that may hold more than the ledger.
     async fn open_journal(&self, job: &Job, lease: &Lease, context: &Context) -> Result<Journal, Failure> {
         let is_expected = context.is_second_hand || self.copied_shards().await?.contains(&job.place.shard);
         let journal = Journal::open(Arc::clone(&self.ledger), lease.clone(), Some(self.copy_of(job, is_expected))).await?;
-        Ok(journal)
+        Ok(journal.paid_from(Arc::clone(&self.purse)))
     }
 
     fn copy_of(&self, job: &Job, is_expected: bool) -> JournalCopy {
@@ -108,10 +119,13 @@ impl SynthesisHandler {
 
     /// Researches the job as far as this slice goes, and makes what comes of it durable.
     async fn research(&self, message: &JobMessage, seed: Seed, journal: &Journal, context: &Context) -> Result<Disposition, Failure> {
-        let mut desk = Desk::new(self.corpus.clone(), &seed).await.map_err(corpus_failed)?;
-        let pace = Pace::new(context.shutdown.clone(), self.slice);
-        let sampling = sampling(&self.campaign, &message.job.id);
-        let research = self.browse.research(&message.job.id, &seed, &sampling, &mut desk, journal, &pace).await?;
+        let settings = &self.campaign.settings;
+        let limits = ToolLimits::of(&settings.recipe);
+        let mut desk = Desk::new(self.corpus.clone(), limits, &seed).await.map_err(corpus_failed)?;
+        let pace = Pace::new(context.shutdown.clone(), self.slice, Arc::clone(&self.purse));
+        let sampling = Sampling::seed_of(settings.campaign.seed, &message.job.id);
+        let work = Work { job: &message.job.id, seed: sampling, journal, pace: &pace };
+        let research = self.recipe.research(&work, &seed, &mut desk).await?;
         let Some(research) = research else {
             journal.copy().await;
             return Ok(Disposition::Yield { continuation: continuation(message)? });
@@ -123,7 +137,7 @@ impl SynthesisHandler {
             replayed: journal.replayed(),
             worker: context.worker.clone(),
         };
-        let trajectory = self.trajectory(message, seed, sampling, research, provenance);
+        let trajectory = self.trajectory(message, seed, research, provenance);
         let key = self.keys.trajectory(message.job.place.shard, &message.job.id);
         let bytes = blocking(move || model::wire::encode_object("a trajectory", &trajectory)).await?;
         let bytes = bytes.map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
@@ -171,19 +185,20 @@ impl SynthesisHandler {
         read.map_err(damaged)
     }
 
-    fn trajectory(&self, message: &JobMessage, seed: Seed, sampling: Sampling, research: Research, provenance: Provenance) -> Trajectory {
+    fn trajectory(&self, message: &JobMessage, seed: Seed, research: Research, provenance: Provenance) -> Trajectory {
         let settings = &self.campaign.settings;
         Trajectory {
             schema_version: model::trajectory::SCHEMA_VERSION,
             job_id: message.job.id.clone(),
             rank: message.job.place.rank,
             campaign: self.campaign.name.clone(),
-            seed,
             sample: message.job.sample,
             recipe: settings.recipe.name().to_owned(),
             corpus_id: self.campaign.corpus_id.clone(),
-            teacher: TeacherRecord { model: settings.teacher.model.clone(), sampling, dialect: settings.teacher.dialect.name().to_owned() },
-            threads: vec![Thread { role: ThreadRole::Researcher, subtask: None, prompt: self.prompt.clone(), turns: research.turns }],
+            teacher: self.recipe.introduction(Sampling::seed_of(settings.campaign.seed, &message.job.id)),
+            gold: GoldMet::of(&seed, &research.threads),
+            seed,
+            threads: research.threads,
             outcome: research.outcome,
             limit: research.limit,
             answer: research.answer,
@@ -192,13 +207,6 @@ impl SynthesisHandler {
             provenance,
         }
     }
-}
-
-/// How this job is sampled: the seed depends on the campaign's seed and the job, and on nothing else.
-fn sampling(campaign: &Campaign, job: &JobId) -> Sampling {
-    let teacher = &campaign.settings.teacher;
-    let seed = Sampling::seed_of(campaign.settings.campaign.seed, job);
-    Sampling { temperature: teacher.temperature, top_p: teacher.top_p, max_completion_tokens: teacher.max_completion_tokens, seed }
 }
 
 #[async_trait]
@@ -240,6 +248,10 @@ impl Handler for SynthesisHandler {
         let seed = self.seed(&message).await?;
         if let Some(reason) = &seed.invalid {
             return Err(Failure::permanent("invalid_seed", format!("research seed {}: {reason}", seed.id)));
+        }
+        // Whoever waits for a higher budget waits as in any outage: nothing fails, and intake rests.
+        if self.purse.is_empty() {
+            return Err(Failure::outage("budget_spent", "go on: the campaign's budget is spent; raise it and resume"));
         }
         let journal = match self.open_journal(&message.job, lease, context).await {
             Ok(journal) => journal,

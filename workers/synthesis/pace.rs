@@ -1,11 +1,13 @@
-//! When a job must hand itself on: its time slice is over, or the worker drains. Asked only between turns.
+//! When a job must hand itself on: its time slice is over, the worker drains, or the budget is spent. Asked only between turns.
 //!
 //! This clock decides *where* a job runs, never *what* it does, so it needs no journal.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use runtime::Shutdown;
+use teacher::Purse;
 use tokio::time::Instant;
 
 /// Longest slice: under the broker's 30-minute acknowledgement timeout, with room for one long completion.
@@ -18,18 +20,40 @@ pub(crate) struct Pace {
     began: Instant,
     slice: Duration,
     /// Work of earlier slices, as far as the journal knows.
-    before_ms: AtomicU64,
+    before_ms: Arc<AtomicU64>,
+    /// One of a group of threads cannot go on, so that none of them begins another turn.
+    halted: Arc<AtomicBool>,
+    /// What the campaign may still spend.
+    purse: Arc<Purse>,
 }
 
 impl Pace {
     /// A slice that begins now.
-    pub(crate) fn new(shutdown: Shutdown, slice: Duration) -> Self {
-        Self { shutdown, began: Instant::now(), slice, before_ms: AtomicU64::new(0) }
+    pub(crate) fn new(shutdown: Shutdown, slice: Duration, purse: Arc<Purse>) -> Self {
+        Self { purse, shutdown, began: Instant::now(), slice, before_ms: Arc::default(), halted: Arc::default() }
+    }
+
+    /// The same clock for threads that run side by side and stop together.
+    pub(crate) fn of_a_group(&self) -> Self {
+        let Self { shutdown, began, slice, before_ms, purse, .. } = self;
+        Self {
+            shutdown: shutdown.clone(),
+            began: *began,
+            slice: *slice,
+            before_ms: Arc::clone(before_ms),
+            halted: Arc::default(),
+            purse: Arc::clone(purse),
+        }
+    }
+
+    /// One thread of the group cannot go on.
+    pub(crate) fn halt(&self) {
+        self.halted.store(true, Ordering::Relaxed);
     }
 
     /// Whether the job hands itself on instead of taking another turn.
     pub(crate) fn must_yield(&self) -> bool {
-        self.shutdown.is_requested() || self.began.elapsed() >= self.slice
+        self.halted.load(Ordering::Relaxed) || self.purse.is_empty() || self.shutdown.is_requested() || self.began.elapsed() >= self.slice
     }
 
     /// Milliseconds of work so far, earlier slices included.

@@ -6,11 +6,12 @@
 use std::collections::HashSet;
 
 use model::repetition::sameness;
-use model::settings::Dialect;
-use model::{Action, Completion, Digest, Message, Observation, Role, Turn, Usage};
-use teacher::Conversation;
+use model::settings::{Dialect, Mode};
+use model::{Action, Completion, Digest, Message, Notice, Observation, Role, Turn, Usage};
+use teacher::{Conversation, Tokens};
 
 use crate::budget::Used;
+use crate::speaker::Speaker;
 
 /// Tokens that a chat template puts around one message; an estimate on the safe side.
 const FRAME_TOKENS: u64 = 8;
@@ -29,6 +30,8 @@ pub(crate) struct NewTurn {
 #[derive(Debug)]
 pub(crate) struct Transcript {
     dialect: Dialect,
+    mode: Mode,
+    tokens: Tokens,
     conversation: Conversation,
     turns: Vec<Turn>,
     /// Before each turn: messages and counts, to withdraw it.
@@ -40,19 +43,36 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    /// A transcript that begins with the system prompt and the question.
-    pub(crate) fn open(dialect: Dialect, system: &str, question: &str) -> Self {
-        let messages = [Message::text(Role::System, system), Message::text(Role::User, question)];
-        let context_tokens = messages.iter().map(|message| u64::from(corpus::count_tokens(&message.text)) + FRAME_TOKENS).sum();
-        Self {
-            dialect,
-            conversation: Conversation::new(messages),
+    /// A transcript of `speaker` that begins with its system prompt and `opening`.
+    pub(crate) fn open(speaker: &Speaker, opening: &str) -> Self {
+        let mut transcript = Self {
+            dialect: speaker.dialect(),
+            mode: speaker.mode(),
+            tokens: speaker.tokens().clone(),
+            conversation: Conversation::new([]),
             turns: Vec::new(),
             marks: Vec::new(),
-            used: Used { context_tokens, ..Used::default() },
+            used: Used::default(),
             usage: Usage::default(),
             done: HashSet::new(),
-        }
+        };
+        transcript.say(Message::text(Role::System, speaker.system.text.as_str()), None);
+        transcript.say(Message::text(Role::User, opening), None);
+        transcript
+    }
+
+    /// Begins another thread in the same conversation, with `opening`. What is spent per thread starts anew; the conversation goes on.
+    pub(crate) fn go_on(&mut self, opening: &str) {
+        self.turns.clear();
+        self.marks.clear();
+        self.usage = Usage::default();
+        self.used = Used { context_tokens: self.used.context_tokens, busy_ms: self.used.busy_ms, ..Used::default() };
+        self.say(Message::text(Role::User, opening), None);
+    }
+
+    /// Adds the cost of a completion that is no turn of this conversation.
+    pub(crate) fn charge(&mut self, usage: Usage) {
+        self.usage += usage;
     }
 
     /// The conversation to be completed next.
@@ -93,9 +113,10 @@ impl Transcript {
         self.used.fruitless = if turn.actions.is_empty() { self.used.fruitless + 1 } else { 0 };
         self.done.extend(turn.actions.iter().zip(&turn.observations).map(|(action, observation)| sameness(action, observation)));
 
-        self.say(teacher::dialect::assistant_message(self.dialect, &completion), None);
+        self.say(teacher::dialect::assistant_message(self.dialect, self.mode, &completion), None);
         for (action, observation) in turn.actions.iter().zip(&turn.observations) {
-            let message = teacher::dialect::observation_message(self.dialect, &observation.text, action);
+            let shown = observation.extract.as_ref().unwrap_or(&observation.text);
+            let message = teacher::dialect::observation_message(self.dialect, self.mode, shown, action);
             self.say(message, Some(observation));
         }
         for notice in &turn.notices {
@@ -105,7 +126,7 @@ impl Transcript {
     }
 
     /// Adds a notice behind the latest turn. Returns whether there is one to put it behind.
-    pub(crate) fn push_notice(&mut self, notice: model::Notice) -> bool {
+    pub(crate) fn push_notice(&mut self, notice: Notice) -> bool {
         let Some(turn) = self.turns.last_mut() else { return false };
         turn.notices.push(notice.clone());
         self.say(Message::text(Role::User, notice.text), None);
@@ -120,19 +141,20 @@ impl Transcript {
         true
     }
 
-    /// The turns and what they cost.
-    pub(crate) fn close(self) -> (Vec<Turn>, Usage) {
-        (self.turns, self.usage)
+    /// The turns of the present thread and what they cost; the conversation stays as it is.
+    pub(crate) fn take(&mut self) -> (Vec<Turn>, Usage) {
+        self.marks.clear();
+        (std::mem::take(&mut self.turns), std::mem::take(&mut self.usage))
     }
 
     fn say(&mut self, message: Message, observation: Option<&Observation>) {
         let tokens = match observation {
             // Counted once, when the observation was made.
-            Some(observation) => u64::from(observation.tokens),
-            None => {
-                let reasoning = message.reasoning.as_deref().map_or(0, corpus::count_tokens);
-                let calls: u32 = message.calls.iter().map(|call| corpus::count_tokens(&call.arguments) + 8).sum();
-                u64::from(corpus::count_tokens(&message.text) + reasoning + calls)
+            Some(observation) if matches!(self.tokens, Tokens::O200k) && observation.extract.is_none() => u64::from(observation.tokens),
+            _ => {
+                let reasoning = message.reasoning.as_deref().map_or(0, |text| self.tokens.count(text));
+                let calls: u32 = message.calls.iter().map(|call| self.tokens.count(&call.arguments) + 8).sum();
+                u64::from(self.tokens.count(&message.text) + reasoning + calls)
             }
         };
         self.used.context_tokens += tokens + FRAME_TOKENS;

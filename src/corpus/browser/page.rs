@@ -10,9 +10,9 @@ use super::wrap::wrap;
 use crate::neutralise::neutralise;
 
 /// A longer title is cut, in characters; so is a query that becomes one.
-const TITLE_CHARS_MAX: usize = 200;
+pub(super) const TITLE_CHARS_MAX: usize = 200;
 /// A longer URL is shown cut, in characters.
-const URL_CHARS_MAX: usize = 1_000;
+pub(super) const URL_CHARS_MAX: usize = 1_000;
 
 /// A page under construction or complete.
 #[derive(Debug)]
@@ -176,13 +176,14 @@ impl Page {
 
 /// `text` with its whitespace collapsed, cut to `chars_max` characters.
 pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
-    let mut line = String::with_capacity(text.len().min(4 * chars_max));
+    let bytes_max = chars_max.saturating_mul(4);
+    let mut line = String::with_capacity(text.len().min(bytes_max));
     for word in text.split_whitespace() {
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
-        if line.len() > 4 * chars_max {
+        if line.len() > bytes_max {
             break;
         }
     }

@@ -6,7 +6,7 @@ use super::page::{Page, one_line};
 use crate::search::Hit;
 
 /// A longer snippet is cut, in characters.
-const SNIPPET_CHARS_MAX: usize = 400;
+pub(super) const SNIPPET_CHARS_MAX: usize = 400;
 
 /// A page of search results.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ const ECHO_CHARS_MAX: usize = 200;
 /// Why a tool refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    #[error("Tool `{0}` is not available. The tools are `search`, `open` and `find`.")]
-    UnknownTool(Echo),
+    #[error("Tool `{name}` is not available. The tools are {tools}.")]
+    UnknownTool { name: Echo, tools: &'static str },
     #[error("The tool call could not be read, so nothing was done: {0}. Write the call again, in the form that was asked for.")]
     Unreadable(Echo),
     #[error("Invalid arguments for `{tool}`: `{name}` must be {must_be}, but it was {was}.")]
@@ -42,6 +42,14 @@ pub(crate) enum Trouble {
     NoResults(Echo),
     #[error("URL not found in the corpus: `{0}`. Only documents of the corpus can be opened; use `search` to find what it has.")]
     NotInCorpus(Echo),
+    #[error("{0}")]
+    NothingFound(String),
+    #[error("None of these URLs is in the corpus: {}. Only documents of the corpus can be read; use `web_search` to find what it has.", list(.0))]
+    NoneInCorpus(Vec<Echo>),
+    #[error("Query {0} split failed! Please follow the requirement: separate each query with '|'!")]
+    PeerNoQuery(Echo),
+    #[error("No valid URLs found")]
+    PeerNoUrl,
     #[error("The corpus could not be read. This is no fault of the call.")]
     Corpus(#[from] CorpusError),
 }
@@ -54,9 +62,9 @@ impl Trouble {
     /// The kind, for rules and statistics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::UnknownTool(_) => "unknown_tool",
+            Self::UnknownTool { .. } => "unknown_tool",
             Self::Unreadable(_) => "unreadable_call",
-            Self::BadArgument { .. } | Self::MissingArgument { .. } => "bad_argument",
+            Self::BadArgument { .. } | Self::MissingArgument { .. } | Self::PeerNoQuery(_) => "bad_argument",
             Self::NoPages => "no_pages",
             Self::CursorOutOfRange { .. } => "cursor_out_of_range",
             Self::InvalidLink { .. } | Self::NoLink(_) => "invalid_link",
@@ -64,8 +72,8 @@ impl Trouble {
             Self::EndOfPage { .. } => "end_of_page",
             Self::FindOnResults { .. } => "find_on_results",
             Self::NoMatch { .. } => "no_match",
-            Self::NoResults(_) => "no_results",
-            Self::NotInCorpus(_) => "not_in_corpus",
+            Self::NoResults(_) | Self::NothingFound(_) => "no_results",
+            Self::NotInCorpus(_) | Self::NoneInCorpus(_) | Self::PeerNoUrl => "not_in_corpus",
             Self::Corpus(_) => CORPUS_FAULT,
         }
     }
@@ -85,6 +93,11 @@ impl fmt::Display for Echo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn list(written: &[Echo]) -> String {
+    let quoted: Vec<String> = written.iter().map(|written| format!("`{written}`")).collect();
+    quoted.join(", ")
 }
 
 fn links_there_are(links: usize) -> String {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::testing::{TestBrowser, action, corpus, corpus_with};
 use super::{definitions, perform};
+use crate::browser::ToolBox;
 use crate::testing::line;
 use crate::tokens::count_tokens;
 
@@ -25,7 +26,7 @@ fn an_arxiv_page_opens_by_link_and_by_url() {
 
 #[test]
 fn plain_text_keeps_its_lines_tables_and_angle_brackets() {
-    let text = "a<b and B < C\n\n| x | y |\n|---|---|\n| <i>1</i> |  2  |\n\n\tcode(x<y);\n  indented";
+    let text = "a<b and B < C\n\n| x | y |\n|---|---|\n| <i>1</i> |  2  |\n\n\tcode(x<y);\n  indented\n🦦 otters";
     let corpus = corpus_with(&[line("https://e.org/plain", "Plain", text)]);
     let shown = TestBrowser::new(&corpus).show("open", r#"{"id": "https://e.org/plain"}"#);
     assert_eq!(lines_of(&shown.text).get(2..), Some(text.split('\n').collect::<Vec<_>>().as_slice()));
@@ -126,7 +127,7 @@ fn a_result_opens_the_document_it_shows() {
 
 #[test]
 fn descriptions_are_rendered_and_their_citations_resolve() {
-    for definition in definitions() {
+    for definition in definitions(ToolBox::Browse) {
         assert!(!definition.description.contains(['{', '}']), "{}", definition.description);
     }
     let corpus = corpus();

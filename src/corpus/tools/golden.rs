@@ -6,17 +6,24 @@ use std::fs;
 use std::path::Path;
 
 use super::testing::{TestBrowser, corpus};
+use crate::browser::{ToolBox, ToolLimits};
 
 fn check(name: &str, calls: &[(&str, &str)]) {
+    check_with(ToolLimits::default(), name, calls);
+}
+
+fn check_with(limits: ToolLimits, name: &str, calls: &[(&str, &str)]) {
     let corpus = corpus();
-    let mut browser = TestBrowser::new(&corpus);
+    let mut browser = TestBrowser::with(&corpus, limits);
     let mut session = String::new();
     for (tool, arguments) in calls {
         let observation = browser.call(tool, arguments);
         session.push_str(&format!(">>> {tool} {arguments}\n{}\n", observation.text));
         let kind = observation.error.map(|kind| format!("error {kind}, ")).unwrap_or_default();
         let opened = observation.url_opened.map(|url| format!(", opened {url}")).unwrap_or_default();
-        session.push_str(&format!("--- {kind}{} tokens, shown {:?}{opened}", observation.tokens, observation.urls_shown));
+        let too = &observation.urls_opened_too;
+        let too = if too.is_empty() { String::new() } else { format!(" and {too:?}") };
+        session.push_str(&format!("--- {kind}{} tokens, shown {:?}{opened}{too}", observation.tokens, observation.urls_shown));
         session.push_str(&format!(", neutralised {}\n\n", observation.neutralised));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
@@ -82,4 +89,36 @@ fn finding() {
             ("find", r#"{"pattern": "lamp", "cursor": 2}"#),
         ],
     );
+}
+
+#[test]
+fn searching_the_web() {
+    let calls = [
+        ("web_search", r#"{"query": ["granite lighthouse at the Vell estuary"], "num": 3}"#),
+        ("web_search", r#"{"query": "ferry to Skarholm | tide tables | zyzzyva quux", "serp_num": "5"}"#),
+        ("web_search", r#"{"queries": ["tide tables", "tables of the tide"], "num": 2}"#),
+        ("web_search", r#"{"query": "灯台の光源", "num": 1}"#),
+        ("web_search", r#"{"query": ["boat to the light <tool_call>"], "num": 1}"#),
+        ("web_search", r#"{"query": ["zyzzyva", "quux"]}"#),
+        ("web_search", r#"{"query": []}"#),
+        ("search", r#"{"query": "tide"}"#),
+    ];
+    let limits = ToolLimits { toolbox: ToolBox::Web, ..ToolLimits::default() };
+    check_with(limits, "web_search.txt", &calls);
+    check_with(ToolLimits { strict: true, ..limits }, "web_search_strict.txt", &calls);
+}
+
+#[test]
+fn crawling() {
+    let calls = [
+        ("crawl_page", r#"{"url": ["https://harbour.example/places/oster-vell"]}"#),
+        ("crawl_page", r#"{"url": "harbour.example/lights/skarholm | https://nowhere.example/a | http://jp.example/todai"}"#),
+        ("crawl_page", r#"{"urls": ["https://notes.example/unsafe_page", "https://notes.example/tide_tables#p4"]}"#),
+        ("crawl_page", r#"{"url": "nowhere.example/a | INST"}"#),
+        ("crawl_page", r#"{"url": ""}"#),
+        ("open", r#"{"id": "https://jp.example/todai"}"#),
+    ];
+    let limits = ToolLimits { toolbox: ToolBox::Web, page_tokens: 256, ..ToolLimits::default() };
+    check_with(limits, "crawl_page.txt", &calls);
+    check_with(ToolLimits { strict: true, ..limits }, "crawl_page_strict.txt", &calls);
 }

@@ -3,7 +3,7 @@
 use model::{Action, Observation};
 
 use super::perform;
-use crate::browser::{Browser, ToolLimits};
+use crate::browser::{Browser, ToolBox, ToolLimits};
 use crate::citations::resolve_citations;
 use crate::indexer::Layout;
 use crate::snapshot::Corpus;
@@ -25,7 +25,16 @@ pub(crate) struct TestBrowser(pub(crate) Browser);
 
 impl TestBrowser {
     pub(crate) fn new(corpus: &Corpus) -> Self {
-        Self(Browser::new(corpus.clone(), ToolLimits::default()))
+        Self::with(corpus, ToolLimits::default())
+    }
+
+    /// With the web tools.
+    pub(crate) fn web(corpus: &Corpus) -> Self {
+        Self::with(corpus, ToolLimits { toolbox: ToolBox::Web, ..ToolLimits::default() })
+    }
+
+    pub(crate) fn with(corpus: &Corpus, limits: ToolLimits) -> Self {
+        Self(Browser::new(corpus.clone(), limits))
     }
 
     /// Calls a tool with arguments written as JSON.

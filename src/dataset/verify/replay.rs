@@ -1,5 +1,6 @@
 //! Checks one row file: its digest, its rows against the index, and every action of every row carried out again.
 //!
+//! Extracts are a model's text and are not made again; the pages they were made from are.
 //! Rows are replayed in small batches on all cores. Their sums are added up in the same batches, so that the index's can be compared.
 
 use std::num::NonZero;
@@ -8,11 +9,12 @@ use std::sync::Arc;
 use corpus::{Browser, Corpus, ToolLimits};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use model::layout::CampaignKeys;
+use model::settings::RecipeSettings;
 use model::shard::Sums;
 use model::{Digest, JobId, Manifest, Observation, Row, RowFile, ShardIndex, Terminal};
 use runtime::Archive;
 
-use super::VerifyReport;
+use super::{VerifyReport, claims};
 use crate::error::blocking;
 use crate::rows::RowFileReader;
 use crate::{DatasetError, tally};
@@ -21,6 +23,29 @@ use crate::{DatasetError, tally};
 const BATCH_ROWS: usize = 32;
 /// Lines of a diff.
 const DIFF_LINES_MAX: usize = 24;
+
+/// What rows are replayed on.
+#[derive(Clone)]
+pub(super) struct Ground {
+    corpus: Corpus,
+    limits: ToolLimits,
+    recipe: &'static str,
+    /// Whether citations are numbers of a list of references; else they name cursors.
+    has_numbered_citations: bool,
+}
+
+impl Ground {
+    /// The tools of `recipe` over `corpus`.
+    pub(super) fn new(corpus: Corpus, recipe: &RecipeSettings) -> Self {
+        let has_numbered_citations = matches!(recipe, RecipeSettings::Decompose(_));
+        Self { corpus, limits: ToolLimits::of(recipe), recipe: recipe.name(), has_numbered_citations }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_limits(self, limits: ToolLimits) -> Self {
+        Self { limits, ..self }
+    }
+}
 
 /// What every row of a file has to agree with.
 struct Expected {
@@ -41,7 +66,7 @@ pub(super) async fn check_file(
     index: &ShardIndex,
     file: &RowFile,
     status: Terminal,
-    corpus: &Corpus,
+    ground: &Ground,
 ) -> Result<(VerifyReport, Sums), DatasetError> {
     let key = format!("{}{}", keys.grade(&manifest.grade), file.path);
     let (mut report, mut sums) = (VerifyReport::default(), Sums::default());
@@ -76,10 +101,10 @@ pub(super) async fn check_file(
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let found: Vec<(VerifyReport, Sums)> = stream::iter(batches)
         .map(|batch| {
-            let (expected, corpus) = (Arc::clone(&expected), corpus.clone());
+            let (expected, ground) = (Arc::clone(&expected), ground.clone());
             async move {
                 let (begin, lines) = batch?;
-                blocking(move || Ok(check_rows(&lines, begin, &expected, &corpus))).await
+                blocking(move || Ok(check_rows(&lines, begin, &expected, &ground))).await
             }
         })
         .buffered(threads + 1)
@@ -105,7 +130,7 @@ fn next_batch(reader: &mut RowFileReader) -> Result<Option<Vec<String>>, Dataset
     Ok((!lines.is_empty()).then_some(lines))
 }
 
-fn check_rows(lines: &[String], begin: usize, expected: &Expected, corpus: &Corpus) -> (VerifyReport, Sums) {
+fn check_rows(lines: &[String], begin: usize, expected: &Expected, ground: &Ground) -> (VerifyReport, Sums) {
     let (mut report, mut sums) = (VerifyReport::default(), Sums::default());
     for (offset, line) in lines.iter().enumerate() {
         report.rows += 1;
@@ -129,16 +154,25 @@ fn check_rows(lines: &[String], begin: usize, expected: &Expected, corpus: &Corp
         if belongs != (&expected.campaign, &expected.corpus_id, &expected.grade, expected.is_accepted) {
             report.differs(&place, "its campaign, corpus, grade or verdict are not those of its file");
         }
+        if row.recipe != ground.recipe {
+            report.differs(&place, format!("its recipe is {}, the campaign's is {}", row.recipe, ground.recipe));
+        }
         tally::add_row(&mut sums, &row);
-        replay(&row, corpus, &mut report);
+        replay(&row, ground, &mut report);
+        claims::check_gold(&row, &ground.corpus, &mut report);
     }
     (report, sums)
 }
 
-/// Carries out the row's actions again, thread by thread, and compares.
-fn replay(row: &Row, corpus: &Corpus, report: &mut VerifyReport) {
+/// Carries out the row's actions again, thread by thread, and compares. Each thread has a browser of its own, except one that goes on in the
+/// conversation before it.
+pub(super) fn replay(row: &Row, ground: &Ground, report: &mut VerifyReport) {
+    let fresh = || Browser::new(ground.corpus.clone(), ground.limits);
+    let mut browser = fresh();
     for (number, thread) in row.threads.iter().enumerate() {
-        let mut browser = Browser::new(corpus.clone(), ToolLimits::default());
+        if !thread.continues {
+            browser = fresh();
+        }
         for (turn_number, turn) in thread.turns.iter().enumerate() {
             let place = || format!("job {}, thread {number}, turn {turn_number}", row.job_id);
             if turn.actions.len() != turn.observations.len() {
@@ -154,12 +188,15 @@ fn replay(row: &Row, corpus: &Corpus, report: &mut VerifyReport) {
                 }
             }
         }
-        let is_answering = number + 1 == row.threads.len();
-        if let Some(answer) = row.answer.as_deref().filter(|_| is_answering)
-            && corpus::resolve_citations(&browser, answer) != row.citations
-        {
-            report.differs(format!("job {}", row.job_id), "its citations resolve otherwise");
-        }
+    }
+    if ground.has_numbered_citations {
+        claims::check_numbered_citations(row, &ground.corpus, report);
+        return;
+    }
+    // The last thread answers, and its cursors are what the answer cites.
+    let resolved = row.answer.as_deref().map(|answer| corpus::resolve_citations(&browser, answer)).unwrap_or_default();
+    if resolved != row.citations || row.threads.iter().any(|thread| !thread.citations.is_empty()) {
+        report.differs(format!("job {}", row.job_id), "its citations resolve otherwise");
     }
 }
 

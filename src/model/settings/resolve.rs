@@ -2,14 +2,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::{Map, Value};
-
-use super::{
-    BrowseSettings, BudgetSettings, CampaignSettings, CorpusSettings, Dialect, FilterSettings, HttpSettings, JudgeKind, JudgeSettings,
-    RecipeSettings, Settings, TeacherKind, TeacherSettings,
-};
+use super::{BudgetSettings, CampaignSettings, CorpusSettings, Crawl, Dialect, JudgeKind, RecipeSettings, Settings};
 use crate::Digest;
 use crate::written::{CampaignFile, ConfigError, Problem};
+
+mod filter;
+mod judge;
+mod recipe;
+mod teacher;
 
 impl CampaignFile {
     /// What the file means. Relative paths are taken from `base`, the file's own folder.
@@ -21,13 +21,13 @@ impl CampaignFile {
         let settings = Settings {
             campaign: self.resolve_campaign(base, &mut check),
             corpus: self.resolve_corpus(base, &mut check),
-            recipe: self.resolve_recipe(&mut check),
-            teacher: self.resolve_teacher(base, &mut check),
-            filter: self.filter.clone(),
-            judge: self.resolve_judge(base, &mut check),
+            recipe: recipe::resolve(&self.recipe, &mut check),
+            teacher: teacher::resolve(&self.teacher, base, &mut check),
+            filter: filter::resolve(&self.filter, &mut check),
+            judge: judge::resolve(&self.judge, self.filter.preset.as_deref(), base, &mut check),
             budget: self.resolve_budget(&mut check),
         };
-        check_filter(&self.filter, &mut check);
+        check_together(&settings, &mut check);
         if check.problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems: check.problems }) }
     }
 
@@ -38,6 +38,10 @@ impl CampaignFile {
         check.that(!t.seeds.is_empty(), "campaign.seeds", &t.seeds, "the path of a .jsonl, .jsonl.gz, .jsonl.zst or .csv file");
         let samples_per_seed = t.samples_per_seed.unwrap_or(1);
         check.that((1..=1024).contains(&samples_per_seed), "campaign.samples_per_seed", samples_per_seed, "from 1 to 1024");
+        if let Some(first) = t.samples_first {
+            let rule = "from 2 to campaign.samples_per_seed: of one sample nobody can say that it is right by chance";
+            check.that((2..=samples_per_seed).contains(&first), "campaign.samples_first", first, rule);
+        }
         let rows_per_shard = t.rows_per_shard.unwrap_or(512);
         check.that((1..=65_536).contains(&rows_per_shard), "campaign.rows_per_shard", rows_per_shard, "from 1 to 65536");
         check.that(t.limit != Some(0), "campaign.limit", 0, "at least 1, or absent for all seeds");
@@ -52,6 +56,7 @@ impl CampaignFile {
             name: t.name.clone(),
             seeds: path(base, &t.seeds),
             samples_per_seed,
+            samples_first: t.samples_first,
             seed: t.seed.unwrap_or(0),
             archive,
             rows_per_shard,
@@ -85,114 +90,17 @@ impl CampaignFile {
         for (key, limit) in [("completion_tokens", t.completion_tokens), ("prompt_tokens", t.prompt_tokens), ("calls", t.calls)] {
             check.that(limit != Some(0), &format!("budget.{key}"), 0, "at least 1, or absent");
         }
-        BudgetSettings { completion_tokens: t.completion_tokens, prompt_tokens: t.prompt_tokens, calls: t.calls }
-    }
-
-    fn resolve_recipe(&self, check: &mut Check) -> RecipeSettings {
-        let t = &self.recipe;
-        let kind = t.kind.as_deref().unwrap_or("browse");
-        check.that(kind == "browse", "recipe.kind", kind, "one of: browse");
-        let browse = BrowseSettings {
-            max_turns: t.max_turns.unwrap_or(200),
-            max_tool_calls: t.max_tool_calls.unwrap_or(400),
-            context_tokens: t.context_tokens.unwrap_or(262_144),
+        for (key, limit) in [("money", t.money), ("wall_hours", t.wall_hours)] {
+            let is_fit = limit.is_none_or(|limit| limit.is_finite() && limit > 0.0);
+            check.that(is_fit, &format!("budget.{key}"), limit.unwrap_or_default(), "above 0, or absent");
+        }
+        BudgetSettings {
             completion_tokens: t.completion_tokens,
-            wall_s: t.wall_s,
-            as_of: t.as_of.clone(),
-        };
-        check.that(
-            (2..=10_000).contains(&browse.max_turns),
-            "recipe.max_turns",
-            browse.max_turns,
-            "from 2 to 10000: the last turn is the forced answer",
-        );
-        check.that((1..=100_000).contains(&browse.max_tool_calls), "recipe.max_tool_calls", browse.max_tool_calls, "from 1 to 100000");
-        check.that(browse.context_tokens >= 4096, "recipe.context_tokens", browse.context_tokens, "at least 4096");
-        check.that(browse.completion_tokens != Some(0), "recipe.completion_tokens", 0, "at least 1, or absent");
-        check.that(browse.wall_s != Some(0), "recipe.wall_s", 0, "at least 1, or absent");
-        if let Some(date) = &browse.as_of {
-            check.that(is_date(date), "recipe.as_of", date, "a date, YYYY-MM-DD");
+            prompt_tokens: t.prompt_tokens,
+            calls: t.calls,
+            money_micros: t.money.map(|money| (money * 1e6).round().max(1.0) as u64),
+            wall_s: t.wall_hours.map(|hours| (hours * 3600.0).ceil().max(1.0) as u64),
         }
-        RecipeSettings::Browse(browse)
-    }
-
-    fn resolve_teacher(&self, base: &Path, check: &mut Check) -> TeacherSettings {
-        let t = &self.teacher;
-        let kind = match t.kind.as_str() {
-            "http" => TeacherKind::Http(HttpSettings {
-                endpoints: check_endpoints("teacher", &t.endpoints, check),
-                api_key_env: t.api_key_env.clone(),
-                timeout_s: check_timeout("teacher.timeout_s", t.timeout_s.unwrap_or(600), check),
-                extra: check_extra(&t.extra, check),
-            }),
-            "scripted" => {
-                check.that(t.script.is_some(), "teacher.script", "absent", "the path of a script, for kind = \"scripted\"");
-                TeacherKind::Scripted { script: path(base, t.script.as_deref().unwrap_or_default()) }
-            }
-            other => {
-                check.that(other == "heuristic", "teacher.kind", other, "one of: heuristic, http, scripted");
-                TeacherKind::Heuristic
-            }
-        };
-        let over_http = matches!(kind, TeacherKind::Http(_));
-        check.that(over_http == t.model.is_some() || !over_http, "teacher.model", "absent", "the model's name, for kind = \"http\"");
-        for (key, given) in
-            [("endpoints", !t.endpoints.is_empty()), ("api_key_env", t.api_key_env.is_some()), ("extra", !t.extra.is_empty())]
-        {
-            check.that(over_http || !given, &format!("teacher.{key}"), "given", "only for kind = \"http\"");
-        }
-        let dialect = match t.dialect.as_deref() {
-            None if over_http => Dialect::Openai,
-            None | Some("hermes") => Dialect::Hermes,
-            Some("openai") => Dialect::Openai,
-            Some(other) => {
-                check.that(false, "teacher.dialect", other, "one of: openai, hermes");
-                Dialect::Openai
-            }
-        };
-        let temperature = t.temperature.unwrap_or(1.0);
-        check.that((0.0..=2.0).contains(&temperature), "teacher.temperature", temperature, "from 0 to 2");
-        let top_p = t.top_p.unwrap_or(0.95);
-        check.that(top_p > 0.0 && top_p <= 1.0, "teacher.top_p", top_p, "above 0, at most 1");
-        let max_completion_tokens = t.max_completion_tokens.unwrap_or(4096);
-        check.that(max_completion_tokens >= 16, "teacher.max_completion_tokens", max_completion_tokens, "at least 16");
-        let concurrency = t.concurrency.unwrap_or(64);
-        check.that((1..=4096).contains(&concurrency), "teacher.concurrency", concurrency, "from 1 to 4096");
-        let model = t.model.clone().unwrap_or_else(|| t.kind.clone());
-        TeacherSettings { kind, model, dialect, temperature, top_p, max_completion_tokens, concurrency }
-    }
-
-    fn resolve_judge(&self, base: &Path, check: &mut Check) -> JudgeSettings {
-        let t = &self.judge;
-        let kind = match t.kind.as_deref().unwrap_or("lexical") {
-            "lexical" => JudgeKind::Lexical,
-            "off" => JudgeKind::Off,
-            "http" => {
-                check.that(t.model.is_some(), "judge.model", "absent", "the model's name, for kind = \"http\"");
-                JudgeKind::Http {
-                    http: HttpSettings {
-                        endpoints: check_endpoints("judge", &t.endpoints, check),
-                        api_key_env: t.api_key_env.clone(),
-                        timeout_s: check_timeout("judge.timeout_s", t.timeout_s.unwrap_or(120), check),
-                        extra: Map::new(),
-                    },
-                    model: t.model.clone().unwrap_or_default(),
-                    rubric: t.rubric.as_ref().map(|rubric| path(base, rubric)),
-                    max_completion_tokens: t.max_completion_tokens.unwrap_or(1024),
-                }
-            }
-            other => {
-                check.that(false, "judge.kind", other, "one of: lexical, http, off");
-                JudgeKind::Off
-            }
-        };
-        let over_http = matches!(kind, JudgeKind::Http { .. });
-        for (key, given) in [("endpoints", !t.endpoints.is_empty()), ("model", t.model.is_some()), ("rubric", t.rubric.is_some())] {
-            check.that(over_http || !given, &format!("judge.{key}"), "given", "only for kind = \"http\"");
-        }
-        let accept_at = t.accept_at.unwrap_or(0.5);
-        check.that((0.0..=1.0).contains(&accept_at), "judge.accept_at", accept_at, "from 0 to 1");
-        JudgeSettings { kind, accept_at }
     }
 }
 
@@ -232,50 +140,38 @@ fn without_secrets(endpoint: &str) -> String {
     }
 }
 
-/// Rows record model, sampling and messages as they were sent, so that nothing may change them behind the settings' back.
-fn check_extra(extra: &Map<String, Value>, check: &mut Check) -> Map<String, Value> {
-    for (key, value) in extra {
-        let rule = match key.as_str() {
-            "temperature" | "top_p" if *value != Value::Bool(false) => "false, to leave it out; its value is the setting of that name",
-            "seed" if *value != Value::Bool(false) => "false, to leave it out; its value comes from `campaign.seed`",
-            "tool_choice" if *value != Value::Bool(false) => "false, to leave it out; the recipe decides when calls may be made",
-            "max_completion_tokens" if *value != Value::Bool(true) => {
-                "true, to send the limit under this name; its value is the setting of that name"
-            }
-            "max_tokens" => "absent: set `teacher.max_completion_tokens`; `max_completion_tokens = true` here sends it under that name",
-            "model" => "absent: set `teacher.model`",
-            "messages" | "tools" | "stream" | "n" => "absent: the recipe decides it",
-            _ => continue,
-        };
-        check.that(false, &format!("teacher.extra.{key}"), value, rule);
-    }
-    extra.clone()
-}
-
 fn check_timeout(key: &str, seconds: u64, check: &mut Check) -> u64 {
     check.that((1..=86_400).contains(&seconds), key, seconds, "from 1 to 86400 seconds");
     seconds
 }
 
-fn check_filter(filter: &FilterSettings, check: &mut Check) {
-    for (key, share) in [
-        ("filter.tool_errors.share_max", filter.tool_errors.share_max),
-        ("filter.repetition.share_max", filter.repetition.share_max),
-        ("filter.citations.resolved_share_min", filter.citations.resolved_share_min),
-    ] {
-        check.that((0.0..=1.0).contains(&share), key, share, "from 0 to 1");
+/// What no table can say alone.
+fn check_together(settings: &Settings, check: &mut Check) {
+    let is_decompose = matches!(settings.recipe, RecipeSettings::Decompose(_));
+    let roles = settings.teacher.roles.named().map(|(name, role)| (format!("teacher.{name}"), role));
+    for (table, teacher) in std::iter::once(("teacher".to_owned(), &settings.teacher)).chain(roles) {
+        let is_fit = is_decompose || teacher.dialect != Dialect::Tags;
+        check.that(
+            is_fit,
+            &format!("{table}.dialect"),
+            "tags",
+            "another dialect, or recipe.kind = \"decompose\": its tags name that recipe's tools",
+        );
     }
-    for (key, min, max) in [
-        ("filter.answer_length", filter.answer_length.min_chars, filter.answer_length.max_chars),
-        ("filter.tool_calls", filter.tool_calls.min, filter.tool_calls.max),
-    ] {
-        check.that(min <= max, key, format!("{min}..{max}"), "the smallest at most the largest");
+    if let RecipeSettings::Decompose(decompose) = &settings.recipe {
+        let is_read = decompose.crawl == Crawl::Extract || settings.teacher.roles.extractor.is_none();
+        check.that(is_read, "teacher.extractor", "given", "absent, or set recipe.crawl = \"extract\"");
+        let is_tags = settings.teacher.dialect == Dialect::Tags || !decompose.strict;
+        check.that(is_tags, "recipe.strict", "true", "false, or set teacher.dialect = \"tags\", whose calls it is about");
     }
-}
-
-fn is_date(text: &str) -> bool {
-    let parts: Vec<Option<u32>> = text.split('-').map(|part| part.parse().ok()).collect();
-    matches!(parts.as_slice(), [Some(year), Some(1..=12), Some(1..=31)] if (1000..=9999).contains(year)) && text.len() == 10
+    let has_price = settings.teacher.price.is_some() || settings.teacher.roles.named().any(|(_, role)| role.price.is_some());
+    let is_told = settings.budget.money_micros.is_none() || has_price;
+    check.that(is_told, "budget.money", "given", "absent, or give teacher.price: without it nothing is known to cost money");
+    for (name, _) in settings.teacher.roles.named().filter(|_| !is_decompose) {
+        check.that(false, &format!("teacher.{name}"), "given", "only for recipe.kind = \"decompose\"");
+    }
+    let is_sampled = settings.campaign.samples_first.is_none() || !matches!(settings.judge.kind, JudgeKind::Off);
+    check.that(is_sampled, "campaign.samples_first", "given", "absent, or give a judge: without one no sample is known to be right");
 }
 
 /// `written` taken from `base`, in text form, with `.` and `..` resolved as written.

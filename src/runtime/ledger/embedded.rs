@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
+use super::{Ask, Buckets, Claim, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
 use crate::disk;
 
 mod book;
@@ -39,6 +39,8 @@ pub struct EmbeddedLedger {
     requests: mpsc::Sender<Request>,
     closing: CancellationToken,
     owner: Mutex<Option<JoinHandle<()>>>,
+    /// One process runs the campaign, and a limit per minute has no need to outlive it.
+    buckets: Buckets,
 }
 
 impl EmbeddedLedger {
@@ -58,7 +60,7 @@ impl EmbeddedLedger {
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
         let closing = CancellationToken::new();
         let owner = tokio::spawn(own(book, disk, waiting, closing.clone()));
-        Ok(Self { requests, closing, owner: Mutex::new(Some(owner)) })
+        Ok(Self { requests, closing, owner: Mutex::new(Some(owner)), buckets: Buckets::default() })
     }
 
     /// Answers what was asked, syncs, and gives up the lock. Whatever is asked later is unreachable.
@@ -107,7 +109,7 @@ impl Ledger for EmbeddedLedger {
         self.ask(move |book| book.claim(&key, ask)).await
     }
 
-    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<(), LedgerError> {
+    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<Usage, LedgerError> {
         let encoded: Result<Vec<Vec<u8>>, _> = entries.iter().map(|entry| wire::encode_message("journal entry", entry)).collect();
         let encoded = encoded.map_err(|error| LedgerError::Damaged { what: "a journal entry".into(), reason: error.to_string() })?;
         let (lease, cost) = (lease.clone(), cost_of(&entries));
@@ -172,6 +174,10 @@ impl Ledger for EmbeddedLedger {
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError> {
         let key = key.clone();
         self.ask(move |book| book.reopen(&key)).await
+    }
+
+    async fn draw(&self, limit: &str, amount: u64, per_minute: u64) -> Result<Duration, LedgerError> {
+        Ok(self.buckets.draw(limit, amount, per_minute))
     }
 
     async fn standing(&self) -> Result<LedgerStanding, LedgerError> {

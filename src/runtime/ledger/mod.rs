@@ -6,14 +6,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{ControlState, Fact, JobId, JournalEntry, Step, Usage};
 
+mod buckets;
 pub mod embedded;
 pub mod redis;
 
-pub use redis::{RedisSettings, Registered, Registry, Serving, WorkerStatus};
+pub use buckets::Buckets;
+pub use redis::{EndpointHealth, RedisSettings, Registered, Registry, Serving, WorkerStatus};
+
+/// Whoever would have to wait longer than this for what it draws, has drawn nothing.
+pub const DRAW_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What is claimed: a job at one stage, or a shard to be sealed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,8 +189,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn claim(&self, key: &WorkKey, ask: Ask) -> Result<Claim, LedgerError>;
 
     /// Appends to the job's journal; durable when it returns. Fenced. After an error the entries may have been stored all the same, and
-    /// come twice when they are appended again: a reader takes the first entry of a key.
-    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<(), LedgerError>;
+    /// come twice when they are appended again: a reader takes the first entry of a key. Returns what the campaign spent in all by now.
+    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<Usage, LedgerError>;
 
     /// The job's journal in the order it was written.
     async fn journal(&self, key: &WorkKey) -> Result<Vec<JournalEntry>, LedgerError>;
@@ -227,6 +233,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Forgets that `key` was done or suspected, for a retry by a person.
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError>;
+
+    /// Draws `amount` from the limit of this campaign that is called `limit` and allows `per_minute`, shared by all its workers. Returns how long
+    /// to wait until what was drawn may be used; more than [`DRAW_WAIT_MAX`] means that nothing was drawn, and that it may be asked for again
+    /// after the difference. A limit is spent evenly and not saved up; an amount of any size is drawn whole, and paid for by those after it.
+    /// What was drawn and not used is lost.
+    async fn draw(&self, limit: &str, amount: u64, per_minute: u64) -> Result<Duration, LedgerError>;
 
     /// Numbers for status, and what claims are told.
     async fn standing(&self) -> Result<LedgerStanding, LedgerError>;

@@ -187,7 +187,7 @@ impl Crew {
         // A ledger that knows nothing is told what the archive says at this moment.
         let believed = if standing.control.is_some() { CONTROL } else { Duration::ZERO };
         let control = self.controls.of(self.ground.connected.archive.as_ref(), &name, believed).await?;
-        let is_revised = control.revisions.len() != station.revisions;
+        let is_revised = control.revisions.len() != station.revisions || station.counts_from(&control);
         if standing.control.is_none() {
             // The archive decides; a ledger that says otherwise was lost, or not told.
             ledger.set_control(control.state).await?;
@@ -213,7 +213,7 @@ impl Crew {
         }
         let is_told_otherwise = control.state != ControlState::Running;
         let is_moving = self.in_opening.contains(&name) || self.in_closing.contains_key(&name);
-        if !self.resting.has(&name, control.revisions.len()) && !is_told_otherwise && !is_moving {
+        if !self.resting.has(&name, &control) && !is_told_otherwise && !is_moving {
             self.in_opening.push(name.clone());
             let ground = Arc::clone(&self.ground);
             self.opening.push(async move { (name.clone(), Station::open(ground, name, uid).await) }.boxed_local());
@@ -307,8 +307,10 @@ impl Crew {
         let role = self.ground.role.name();
         let mut counters = BTreeMap::new();
         let mut campaigns = Vec::new();
+        let mut endpoints = Vec::new();
         for (name, station) in &mut self.stations {
             campaigns.push(station.tell(name, role, &mut counters));
+            endpoints.extend(station.endpoints(name));
         }
         // Whoever waits until a campaign is left by all has to see those that are still leaving.
         let leaving = self.in_closing.keys().filter(|name| !self.stations.contains_key(*name));
@@ -324,6 +326,7 @@ impl Crew {
             started_unix_ms: self.began_ms,
             campaigns,
             counters,
+            endpoints,
         };
         if let Err(error) = self.ground.connected.registry.report(&status).await {
             tracing::debug!(%error, "the registry was not told how this worker is");

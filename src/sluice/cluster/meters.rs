@@ -81,9 +81,13 @@ fn gauges<'a>(statuses: impl Iterator<Item = &'a Status>, workers: &[WorkerStatu
             set("sluice_failed_jobs", &[("kind", kind.as_str())], number(*count));
         }
         let budget = &status.budget;
-        for (kind, limit) in
-            [("prompt_tokens", budget.prompt_tokens), ("completion_tokens", budget.completion_tokens), ("calls", budget.calls)]
-        {
+        for (kind, limit) in [
+            ("prompt_tokens", budget.prompt_tokens),
+            ("completion_tokens", budget.completion_tokens),
+            ("calls", budget.calls),
+            ("money_micros", budget.money_micros),
+            ("wall_seconds", budget.wall_s),
+        ] {
             if let Some(limit) = limit {
                 set("sluice_budget", &[("kind", kind)], number(limit));
             }
@@ -102,6 +106,11 @@ fn gauges<'a>(statuses: impl Iterator<Item = &'a Status>, workers: &[WorkerStatu
     let mut roles: HashMap<&str, u32> = HashMap::new();
     for worker in workers {
         *roles.entry(&worker.role).or_default() += 1;
+        for health in &worker.endpoints {
+            let labels = [("campaign", &health.campaign), ("endpoint", &health.endpoint), ("state", &health.state)];
+            let labels = labels.map(|(label, value)| (label, value.clone())).to_vec();
+            *gauges.entry(("sluice_endpoint_workers", labels)).or_default() += 1.0;
+        }
     }
     for role in ROLES {
         let count = roles.get(role).copied().unwrap_or_default();

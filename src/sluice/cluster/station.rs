@@ -10,14 +10,14 @@ use std::time::Duration;
 use coordinator::live::{DONE_PER_MINUTE, counter_name};
 use filter::FilterHandler;
 use model::settings::{BudgetSettings, JudgeKind};
-use model::{ControlState, Settings, Uid};
-use runtime::ledger::Serving;
+use model::{Control, ControlState, Settings, Uid};
+use runtime::ledger::{EndpointHealth, Serving};
 use runtime::worker::Counters;
 use runtime::{
     Handler, Holds, Ledger, LedgerStanding, Queue, QueueError, QueueName, Shutdown, Slots, Worker, WorkerReport, WorkerSettings,
 };
 use synthesis::SynthesisHandler;
-use teacher::Teacher;
+use teacher::{Means, Purse, Teacher};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ use super::Connected;
 use super::corpora::Corpora;
 use crate::exit::VerbError;
 use crate::place::Loaded;
+use crate::voices::{self, Files};
 
 /// Held work that is told of.
 const HOLDS_TOLD_MAX: usize = 64;
@@ -94,12 +95,18 @@ pub(super) struct Station {
     pub(super) cap: usize,
     /// What limits it; nothing where it costs nothing.
     limits: BudgetSettings,
+    opened: Instant,
+    /// How long ago the campaign was submitted or last resumed, when the station was opened.
+    opened_at_age: Duration,
+    began_unix_s: Option<u64>,
     pub(super) counters: Arc<Counters>,
     /// What its counters said when they were shown last.
     shown: WorkerReport,
     holds: Holds,
     pub(super) share: watch::Sender<usize>,
     rate: Rate,
+    /// The models it asks, for how their servers do.
+    asked: Vec<Arc<dyn Teacher>>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) shutdown: Shutdown,
     running: JoinHandle<Result<WorkerReport, QueueError>>,
@@ -125,7 +132,7 @@ impl Station {
         let ledger = ground.connected.registry.ledger(&uid);
         let limits = limits(ground.role.stage, &loaded.campaign.settings);
         if !limits.is_unlimited()
-            && let Some(why) = why_spend_nothing(&limits, &ledger.standing().await?)
+            && let Some(why) = why_spend_nothing(&limits, &ledger.standing().await?, coordinator::age(&loaded.control))
         {
             tracing::warn!(campaign = %name, why, "no jobs are taken");
             ground.connected.registry.leave(&uid).await;
@@ -139,27 +146,34 @@ impl Station {
     }
 
     async fn synthesis(ground: &Ground, loaded: Loaded, ledger: Arc<dyn Ledger>) -> Result<Self, VerbError> {
-        let teacher = teacher::connect(&loaded.campaign.settings.teacher).map_err(VerbError::usage)?;
+        let archive = ground.connected.archive.as_ref();
+        let voices = voices::connect(&loaded.campaign.settings, Files::Kept(archive), Some(Arc::clone(&ledger))).await?;
+        let asked = voices.teachers();
         let corpus = ground.corpora.get(&ground.connected.archive, &loaded.campaign.corpus_id).await?;
         let handler = SynthesisHandler::new(
             Arc::clone(&loaded.campaign),
             loaded.grade.digest().clone(),
             corpus,
-            teacher,
+            voices,
             Arc::clone(&ledger),
             Arc::clone(&ground.connected.archive),
             Arc::clone(&ground.connected.queue) as Arc<dyn Queue>,
         )
-        .with_slice(ground.slice);
+        .with_slice(ground.slice)
+        .paid_from(Arc::new(Purse::new(loaded.campaign.settings.budget, coordinator::age(&loaded.control))));
         let cap = usize::try_from(loaded.campaign.settings.teacher.concurrency).unwrap_or(1);
-        Ok(Self::start(ground, &loaded, ledger, handler, cap))
+        Ok(Self::start(ground, &loaded, ledger, handler, cap, asked))
     }
 
     fn filter(ground: &Ground, loaded: Loaded, ledger: Arc<dyn Ledger>) -> Result<Self, VerbError> {
         let judge: Option<Arc<dyn Teacher>> = match &loaded.campaign.settings.judge.kind {
-            JudgeKind::Http { http, model, .. } => Some(teacher::connect::connect_http(http, model).map_err(VerbError::usage)?),
+            JudgeKind::Http { http, model, .. } => {
+                let means = Means { ledger: Some(Arc::clone(&ledger)), ..Means::default() };
+                Some(teacher::connect::connect_http(http, model, means).map_err(VerbError::usage)?)
+            }
             JudgeKind::Lexical | JudgeKind::Off => None,
         };
+        let asked = judge.iter().cloned().collect();
         let handler = FilterHandler::new(
             Arc::clone(&loaded.campaign),
             Arc::clone(&loaded.grade),
@@ -168,10 +182,17 @@ impl Station {
             Arc::clone(&ground.connected.archive),
             Arc::clone(&ground.connected.queue) as Arc<dyn Queue>,
         );
-        Ok(Self::start(ground, &loaded, ledger, handler, usize::MAX))
+        Ok(Self::start(ground, &loaded, ledger, handler, usize::MAX, asked))
     }
 
-    fn start<H: Handler>(ground: &Ground, loaded: &Loaded, ledger: Arc<dyn Ledger>, handler: H, cap: usize) -> Self {
+    fn start<H: Handler>(
+        ground: &Ground,
+        loaded: &Loaded,
+        ledger: Arc<dyn Ledger>,
+        handler: H,
+        cap: usize,
+        asked: Vec<Arc<dyn Teacher>>,
+    ) -> Self {
         let shutdown = Shutdown::new(ground.drain);
         let (share, shares) = watch::channel(1);
         let settings = WorkerSettings {
@@ -187,16 +208,25 @@ impl Station {
             weight: loaded.campaign.settings.campaign.weight,
             cap,
             limits: limits(ground.role.stage, &loaded.campaign.settings),
+            opened: Instant::now(),
+            opened_at_age: coordinator::age(&loaded.control),
+            began_unix_s: loaded.control.began_unix_s,
             counters: worker.counters(),
             shown: WorkerReport::default(),
             holds: worker.holds(),
             share,
             rate: Rate::default(),
+            asked,
             ledger,
             shutdown: shutdown.clone(),
             running: tokio::spawn(worker.run()),
             watching: tokio::spawn(follow(ground.shutdown.clone(), shutdown)),
         }
+    }
+
+    /// Whether its time counts from another moment by now: it was resumed.
+    pub(super) fn counts_from(&self, control: &Control) -> bool {
+        self.limits.wall_s.is_some() && control.began_unix_s != self.began_unix_s
     }
 
     /// Whether its worker came to an end by itself.
@@ -206,7 +236,7 @@ impl Station {
 
     /// Why no more may be spent here, as the ledger stands, if so.
     pub(super) fn why_spend_nothing(&self, standing: &LedgerStanding) -> Option<&'static str> {
-        why_spend_nothing(&self.limits, standing)
+        why_spend_nothing(&self.limits, standing, self.opened_at_age + self.opened.elapsed())
     }
 
     /// What it does for the campaign `name`: shown as metrics, returned, and its counters put into `counters`.
@@ -222,6 +252,12 @@ impl Station {
         Serving { campaign: name.to_owned(), running: report.running, slots: share as u64, holds }
     }
 
+    /// How the servers of its models do, as servers of the campaign `name`.
+    pub(super) fn endpoints(&self, name: &str) -> impl Iterator<Item = EndpointHealth> {
+        let all = self.asked.iter().flat_map(|teacher| teacher.health());
+        all.map(|health| EndpointHealth { campaign: name.to_owned(), ..health })
+    }
+
     /// Waits for its worker's end, and shows it as metrics: nobody else sets these again.
     pub(super) async fn ended(self, name: &str, role: &'static str) -> Result<WorkerReport, VerbError> {
         metrics::gauge!("sluice_slots", "campaign" => name.to_owned(), "role" => role).set(0.0);
@@ -235,21 +271,24 @@ impl Station {
     }
 }
 
-/// What limits a station. Filters whose judge is no model cost nothing, and grade what was paid for, whatever was spent.
+/// What limits a station. Filters grade what was paid for, whatever was spent.
 fn limits(stage: Stage, settings: &Settings) -> BudgetSettings {
-    match (stage, &settings.judge.kind) {
-        (Stage::Filter, JudgeKind::Lexical | JudgeKind::Off) => BudgetSettings::default(),
-        (Stage::Synthesis, _) | (Stage::Filter, JudgeKind::Http { .. }) => settings.budget,
+    match stage {
+        Stage::Filter => BudgetSettings::default(),
+        Stage::Synthesis => settings.budget,
     }
 }
 
-fn why_spend_nothing(limits: &BudgetSettings, standing: &LedgerStanding) -> Option<&'static str> {
+fn why_spend_nothing(limits: &BudgetSettings, standing: &LedgerStanding, age: Duration) -> Option<&'static str> {
     if limits.is_unlimited() {
         return None;
     }
     // A ledger that was lost knows at most what was spent since.
     if !standing.is_whole {
         return Some("what it spent is not known until its ledger is rebuilt: sluice resume, or serve");
+    }
+    if limits.wall_s.is_some_and(|limit| age.as_secs() >= limit) {
+        return Some("its time is over: raise budget.wall_hours, or resume it");
     }
     limits.is_reached(&standing.usage).then_some("its budget is spent")
 }
@@ -296,8 +335,13 @@ mod tests {
         let standing =
             |calls, is_whole| LedgerStanding { is_whole, usage: Usage { calls, ..Usage::default() }, ..LedgerStanding::default() };
         let limited = BudgetSettings { calls: Some(5), ..BudgetSettings::default() };
-        assert_eq!(why_spend_nothing(&limited, &standing(4, true)), None);
-        assert!(why_spend_nothing(&limited, &standing(5, true)).is_some() && why_spend_nothing(&limited, &standing(0, false)).is_some());
-        assert_eq!(why_spend_nothing(&BudgetSettings::default(), &standing(5, false)), None);
+        let now = Duration::ZERO;
+        assert_eq!(why_spend_nothing(&limited, &standing(4, true), now), None);
+        assert!(why_spend_nothing(&limited, &standing(5, true), now).is_some());
+        assert!(why_spend_nothing(&limited, &standing(0, false), now).is_some());
+        assert_eq!(why_spend_nothing(&BudgetSettings::default(), &standing(5, false), now), None);
+        let timed = BudgetSettings { wall_s: Some(60), ..BudgetSettings::default() };
+        assert_eq!(why_spend_nothing(&timed, &standing(5, true), Duration::from_secs(59)), None);
+        assert!(why_spend_nothing(&timed, &standing(5, true), Duration::from_secs(60)).is_some());
     }
 }

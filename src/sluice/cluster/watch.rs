@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use coordinator::live::{Sample, Status};
 use coordinator::server::{Board, STAGES};
 use coordinator::{Aside, Census};
-use model::Uid;
+use model::{ControlState, Uid};
 use runtime::ledger::{Registered, WorkerStatus};
 use runtime::telemetry::Health;
 use runtime::{Depth, Ledger, Queue, QueueName, Shutdown};
@@ -32,6 +32,8 @@ const STILL: Duration = Duration::from_secs(60);
 const UNPARK: Duration = Duration::from_secs(60);
 /// Unroutable messages taken in one round.
 const UNROUTABLE_MAX: usize = 256;
+/// How often it is looked which later samples are worth it.
+const DECIDE: Duration = Duration::from_secs(15);
 
 /// A campaign under watch.
 struct Watched {
@@ -43,6 +45,8 @@ struct Watched {
     unparked: Option<Unparked>,
     /// Since when it is sealed whole and nothing of it moves.
     still_since: Option<Instant>,
+    /// When it was last looked which later samples are worth it.
+    decided: Instant,
 }
 
 /// How the parked queue was left.
@@ -180,16 +184,28 @@ impl Watch {
         clear(&connected, watched, Arc::clone(&ledger), &grade, &depths, workers).await?;
         let has_messages = depths.iter().any(|(_, depth)| depth.ready + depth.unacked + depth.delayed > 0);
         let moves = standing.running > 0 || standing.yielded > 0 || has_messages;
+        // First samples that are graded decide which others are worth it; whoever watches publishes those.
+        let waits = watched.loaded.campaign.settings.campaign.samples_first.is_some() && progress.outstanding > 0;
+        if waits && progress.state == ControlState::Running && watched.decided.elapsed() >= DECIDE {
+            watched.decided = Instant::now();
+            let (campaign, queue) = (&watched.loaded.campaign, connected.queue.as_ref());
+            let published = coordinator::publish_decided(archive, queue, ledger.as_ref(), campaign, &grade);
+            let published = published.await.map_err(VerbError::unreachable)?;
+            if published.jobs > 0 {
+                tracing::info!(campaign = %campaign.name, jobs = published.jobs, "published what is worth more samples");
+            }
+        }
         let is_still = !moves && progress.outstanding == 0 && progress.sealed.is_some();
         // The newest seal may be a partial one, or older than the newest samples.
         let is_over = watched.has_lain(is_still) && unfinished(archive, &campaign.name).await?.is_none();
         let budget = watched.loaded.campaign.settings.budget;
+        let age = coordinator::age(&watched.loaded.control);
         if is_over {
             self.leaving.begin(&connected, campaign).await?;
             self.finding.let_go(&campaign.name);
         }
         let (depths, workers) = (Some(depths), Some(workers.to_vec()));
-        Ok(Status::of(Sample { progress, standing: Some(standing), depths, workers, budget, sampled_unix_ms: unix_ms() }))
+        Ok(Status::of(Sample { progress, standing: Some(standing), depths, workers, budget, age, sampled_unix_ms: unix_ms() }))
     }
 
     async fn watched(&mut self, campaign: &Registered) -> Result<&mut Watched, VerbError> {
@@ -198,11 +214,11 @@ impl Watch {
             let loaded = Loaded::of(&self.connected.archive, &campaign.name).await?;
             let known = self.watched.remove(&campaign.name);
             let is_same = known.as_ref().is_some_and(|known| known.loaded.grade.digest() == loaded.grade.digest());
-            let (census, unparked, still_since) = match known {
-                Some(known) if is_same => (known.census, known.unparked, known.still_since),
-                _ => (Census::default(), None, None),
+            let (census, unparked, still_since, decided) = match known {
+                Some(known) if is_same => (known.census, known.unparked, known.still_since, known.decided),
+                _ => (Census::default(), None, None, Instant::now()),
             };
-            let watched = Watched { uid: campaign.uid.clone(), loaded, at: Instant::now(), census, unparked, still_since };
+            let watched = Watched { uid: campaign.uid.clone(), loaded, at: Instant::now(), census, unparked, still_since, decided };
             self.watched.insert(campaign.name.clone(), watched);
         }
         let missing = || VerbError::Bug(anyhow::anyhow!("watch campaign {}: it was just there", campaign.name));

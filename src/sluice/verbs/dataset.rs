@@ -4,9 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use dataset::SealOptions;
-use dataset::export::{Format, Which};
+use dataset::export::{Format, Mask, TraceForm, Which};
+use dataset::passes::{self, Passes};
+use dataset::trace::{CallStyle, PageText};
+use model::Manifest;
 
-use crate::args::{DatasetArgs, ExportArgs, ExportFormat, ExportRows, SealArgs, VerifyArgs};
+use crate::args::{DatasetArgs, ExportArgs, ExportCalls, ExportFormat, ExportMask, ExportPages, ExportRows, SealArgs, VerifyArgs};
 use crate::cluster::corpora::{CORPORA_VARIABLE, Corpora};
 use crate::exit::{End, VerbError};
 use crate::place::Place;
@@ -28,12 +31,26 @@ pub(crate) async fn seal(args: SealArgs) -> Result<End, VerbError> {
 pub(crate) async fn report(args: DatasetArgs) -> Result<End, VerbError> {
     let place = Place::open(&args.dataset, args.archive.as_deref()).await?;
     let manifest = place.manifest().await?;
+    // With one sample a seed pass@1 is what the manifest says already, and no row has to be read.
+    let passes = match manifest.planned > place.campaign.plan.seeds {
+        true => passes::read(place.archive.as_ref(), &place.campaign, &manifest).await?,
+        false => None,
+    };
     if args.json {
-        super::print_json(&manifest)?;
+        super::print_json(&reported(&manifest, passes.as_ref())?)?;
     } else {
-        super::print(&tables::closing(&manifest, &place.archive.place(), None))?;
+        super::print(&tables::report(&manifest, &place.archive.place(), passes.as_ref()))?;
     }
     Ok(End::Done)
+}
+
+/// The manifest, and beside its fields what only the rows say.
+fn reported(manifest: &Manifest, passes: Option<&Passes>) -> Result<serde_json::Value, VerbError> {
+    let mut reported = serde_json::to_value(manifest).map_err(anyhow::Error::from)?;
+    if let (Some(fields), Some(passes)) = (reported.as_object_mut(), passes) {
+        fields.insert("passes".into(), serde_json::to_value(passes).map_err(anyhow::Error::from)?);
+    }
+    Ok(reported)
 }
 
 pub(crate) async fn verify(args: VerifyArgs) -> Result<End, VerbError> {
@@ -70,12 +87,9 @@ async fn planned_corpus(place: &Place) -> Result<PathBuf, VerbError> {
 }
 
 pub(crate) async fn export(args: ExportArgs) -> Result<End, VerbError> {
+    let format = format(&args)?;
     let place = Place::open(&args.dataset, args.archive.as_deref()).await?;
     let manifest = place.manifest().await?;
-    let format = match args.format {
-        ExportFormat::Native => Format::Native,
-        ExportFormat::Messages => Format::Messages,
-    };
     let which = match args.rows {
         ExportRows::Accepted => Which::Accepted,
         ExportRows::Rejected => Which::Rejected,
@@ -97,4 +111,63 @@ pub(crate) async fn export(args: ExportArgs) -> Result<End, VerbError> {
     std::fs::rename(&partial, &path).map_err(cannot)?;
     super::print(&format!("{written} rows written to {}", path.display()))?;
     Ok(End::Done)
+}
+
+/// What the form and its options mean together; an option that its form does not have is refused, not ignored.
+fn format(args: &ExportArgs) -> Result<Format, VerbError> {
+    let pages = match args.pages.unwrap_or(ExportPages::Seen) {
+        ExportPages::Seen => PageText::Seen,
+        ExportPages::Page => PageText::Page,
+        ExportPages::Extract => PageText::Extract,
+    };
+    let refuse = |option: &str, form: &str| Err(VerbError::Usage(format!("export with {option}: --format {form} has no such choice")));
+    let of_traces = [("--calls", args.calls.is_some()), ("--mask", args.mask.is_some())].into_iter().find(|(_, given)| *given);
+    match (args.format, of_traces) {
+        (ExportFormat::Native, Some((option, _))) => refuse(option, "native"),
+        (ExportFormat::Native, None) if args.pages.is_some() => refuse("--pages", "native"),
+        (ExportFormat::Native, None) => Ok(Format::Native),
+        (ExportFormat::Messages, Some((option, _))) => refuse(option, "messages"),
+        (ExportFormat::Messages, None) => Ok(Format::Messages(pages)),
+        (ExportFormat::Trace, _) => {
+            let calls = match args.calls.unwrap_or(ExportCalls::Keyed) {
+                ExportCalls::Keyed => CallStyle::Keyed,
+                ExportCalls::Bare => CallStyle::Bare,
+            };
+            let mask = match args.mask.unwrap_or(ExportMask::Spans) {
+                ExportMask::Spans => Mask::Spans,
+                ExportMask::Segments => Mask::Segments,
+                ExportMask::Both => Mask::Both,
+            };
+            Ok(Format::Trace(TraceForm { calls, pages, mask }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Args, Verb};
+
+    fn typed(line: &str) -> Result<Format, String> {
+        let args = Args::try_parse_from(["sluice", "export", "out/campaigns/a"].into_iter().chain(line.split(' '))).expect("well-formed");
+        let Verb::Export(args) = args.verb else { panic!("another verb") };
+        format(&args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_option_of_another_form_is_refused_and_not_ignored() {
+        let form = TraceForm { calls: CallStyle::Bare, pages: PageText::Page, mask: Mask::Both };
+        assert_eq!(typed("--format trace --calls bare --pages page --mask both"), Ok(Format::Trace(form)));
+        assert_eq!(typed("--format trace"), Ok(Format::Trace(TraceForm::default())));
+        assert_eq!(typed("--format messages --pages extract"), Ok(Format::Messages(PageText::Extract)));
+        for (line, option) in [
+            ("--format messages --mask both", "--mask"),
+            ("--format native --calls keyed", "--calls"),
+            ("--format native --pages seen", "--pages"),
+        ] {
+            assert!(typed(line).is_err_and(|error| error.contains(option)), "{line}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! One file per verb.
 
+mod ablate;
 mod completions;
 mod control;
 pub(crate) mod corpus;
 mod dataset;
+pub(crate) mod plan;
 mod run;
 mod serve;
 mod sim_teacher;
@@ -18,6 +20,7 @@ use crate::exit::{End, VerbError};
 pub(crate) async fn run(verb: Verb) -> Result<End, VerbError> {
     match verb {
         Verb::Corpus(verb) => corpus::run(verb).await,
+        Verb::Plan(args) => plan::run(args).await,
         Verb::Run(args) => run::run(args).await,
         Verb::Submit(args) => submit::run(args).await,
         Verb::Worker(args) => worker::run(args).await,
@@ -31,7 +34,8 @@ pub(crate) async fn run(verb: Verb) -> Result<End, VerbError> {
         Verb::Verify(args) => dataset::verify(args).await,
         Verb::Export(args) => dataset::export(args).await,
         Verb::Report(args) => dataset::report(args).await,
-        Verb::SimTeacher(args) => sim_teacher::run(args).await,
+        Verb::Ablate(args) => ablate::run(args).await,
+        Verb::SimTeacher(args) => sim_teacher::run(*args).await,
         Verb::Completions { shell } => completions::run(shell),
     }
 }

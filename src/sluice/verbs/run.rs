@@ -32,6 +32,14 @@ pub(crate) async fn run(args: RunArgs) -> Result<End, VerbError> {
             eprintln!("all jobs are terminal; seal them with `sluice seal`");
             Ok(End::Done)
         }
+        LocalEnd::Spent { spent, outstanding } => {
+            let model::Usage { prompt_tokens, completion_tokens, calls, cost_micros } = spent;
+            let money = if cost_micros == 0 { String::new() } else { format!(", {:.4} in money", cost_micros as f64 / 1e6) };
+            eprintln!("paused: the budget is spent ({prompt_tokens} tokens in, {completion_tokens} out, {calls} calls{money})");
+            eprintln!("{outstanding} jobs are outstanding, and nothing that was paid for is lost");
+            eprintln!("raise [budget] and continue with: sluice run {}", args.campaign.display());
+            Ok(End::Interrupted)
+        }
         LocalEnd::Interrupted { outstanding } => {
             eprintln!("interrupted: {outstanding} jobs are outstanding, and nothing that was paid for is lost");
             eprintln!("continue with: sluice run {}", args.campaign.display());
@@ -44,12 +52,17 @@ pub(crate) async fn run(args: RunArgs) -> Result<End, VerbError> {
 pub(crate) fn read_settings(path: &Path) -> Result<Settings, VerbError> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| VerbError::Usage(format!("read the campaign file {shown}: {error}")))?;
+    let folder = folder_of(path)?;
+    let parsed = CampaignFile::parse(&text).and_then(|file| file.resolve(&folder));
+    parsed.map_err(|error| VerbError::Usage(format!("use the campaign file {shown}:\n{error}")))
+}
+
+/// The folder of a campaign file, which its paths are taken from: absolute, so that what is frozen in the archive means the same from wherever
+/// it is read.
+pub(crate) fn folder_of(path: &Path) -> Result<std::path::PathBuf, VerbError> {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    // Absolute, so that what is frozen in the archive means the same from wherever it is read.
-    let folder = folder.canonicalize().map_err(|error| VerbError::Usage(format!("find the folder of {shown}: {error}")))?;
-    let parsed = CampaignFile::parse(&text).and_then(|file| file.resolve(&folder));
-    parsed.map_err(|error| VerbError::Usage(format!("use the campaign file {shown}:\n{error}")))
+    folder.canonicalize().map_err(|error| VerbError::Usage(format!("find the folder of {}: {error}", path.display())))
 }

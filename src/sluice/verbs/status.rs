@@ -79,5 +79,16 @@ async fn sample(place: &Place, glance: Option<&mut Glance>, census: &mut Census)
         None => Seen::default(),
     };
     let budget = place.campaign.settings.budget;
-    Ok((Status::of(Sample { progress, standing, depths, workers, budget, sampled_unix_ms: unix_ms() }), silent))
+    Ok((
+        Status::of(Sample {
+            progress,
+            standing,
+            depths,
+            workers,
+            budget,
+            age: coordinator::age(&place.control),
+            sampled_unix_ms: unix_ms(),
+        }),
+        silent,
+    ))
 }

@@ -13,28 +13,30 @@ use serde_json::json;
 use crate::args::SubmitArgs;
 use crate::cluster::Connected;
 use crate::exit::{End, VerbError};
-use crate::place::{Loaded, archive_place, keep_rubric};
+use crate::kept;
+use crate::place::{Loaded, archive_place};
 use crate::progress::BytesBar;
+use crate::voices::{self, Files};
 use crate::{local, verbs};
 
 pub(crate) async fn run(args: SubmitArgs) -> Result<End, VerbError> {
     let mut settings = verbs::run::read_settings(&args.campaign)?;
     // Whatever of it is wrong is said here, and not by every worker.
-    teacher::connect(&settings.teacher).map_err(VerbError::usage)?;
+    voices::connect(&settings, Files::Here, None).await?;
     let began = Instant::now();
     let place = archive_place(settings.campaign.archive.as_deref())?;
     let archive = runtime::archive::connect(&place).await?;
     let connected = Connected::open(archive, &format!("submit-{}", std::process::id())).await?;
     let archive = &connected.archive;
     let corpus = local::open_or_build(&settings.corpus, archive).await?;
-    keep_rubric(&mut settings, archive.as_ref()).await?;
+    let files = kept::keep(&mut settings, archive.as_ref()).await?;
     if settings.corpus.id.is_none() {
         let bar = BytesBar::new("pushing the corpus");
         let folder = PathBuf::from(&settings.corpus.path);
         dataset::corpora::push(archive.as_ref(), &folder, &|done, total| bar.show(done, total)).await?;
         bar.finish();
     }
-    let campaign = local::plan(archive.as_ref(), &settings, &corpus).await?;
+    let campaign = local::plan(archive.as_ref(), &settings, &corpus, files).await?;
     let name = campaign.name.clone();
     let control = coordinator::mark_submitted(archive.as_ref(), &name).await?;
     if control.state == ControlState::Cancelled {

@@ -1,22 +1,33 @@
-//! JSON as models write it: read strictly first, then with the mistakes that are common mended, each mending noted.
+//! JSON as models write it: read in one pass, with the mistakes that are common mended, each mending noted. No mending, and it was valid.
 //!
-//! Mended are single, curly and missing quotes, trailing commas, line breaks and bare quotes within strings, unknown escapes, Python's literals,
-//! code fences, what follows the value, and brackets left open at the end. A string that is left open is not closed: its rest is unknown.
-
-use std::str::Chars;
+//! Mended are single, curly and missing quotes, missing and needless commas, line breaks and bare quotes within strings, unknown escapes,
+//! Python's literals, code fences, what follows the value, and brackets left open at the end. A string that is left open is not closed: its
+//! rest is unknown. Python's literals are read by the same reader, since they are nearly the same language.
 
 use serde_json::{Map, Number, Value};
 
-/// Deepest nesting that is read. Tool arguments nest, but not like this; what is read must also pass `model::wire`, which reads 96 levels,
-/// some twenty of them of the record around the arguments.
-pub(super) const DEPTH_MAX: usize = 32;
+use super::marks::Marks;
 
-/// Values, and what had to be mended to read them.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Mended {
-    pub(super) values: Vec<Value>,
-    pub(super) repairs: Vec<&'static str>,
-}
+mod repair;
+mod string;
+#[cfg(test)]
+mod tests;
+
+pub(super) use repair::Repair;
+
+/// Deepest nesting that is read. Tool arguments nest, but not like this; what is read must also pass `model::wire`, which reads 96 levels,
+/// some twenty of them of the row around the arguments.
+pub(super) const DEPTH_MAX: usize = 32;
+/// Most values of one text. A call has a dozen; making more of them than this from hostile text would cost more than reading it.
+pub(super) const VALUES_MAX: usize = 512;
+/// Levels around the arguments of a call: a list of calls, the call.
+const LEVELS_AROUND: usize = 2;
+/// Values around the arguments of a call.
+const VALUES_AROUND: usize = 16;
+/// Longest number, in bytes.
+const NUMBER_BYTES_MAX: usize = 64;
+/// How many marks may belong to a string before it counts as left open: a missing quote must not swallow the calls behind it.
+const MARKS_WITHIN_MAX: usize = 3;
 
 /// Why there is no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +38,8 @@ pub(super) enum Broken {
     OpenBracket,
     /// Nested too deeply.
     TooDeep,
+    /// Too many values.
+    TooMany,
     /// There is nothing.
     Empty,
     /// It is no JSON, even so.
@@ -40,65 +53,45 @@ impl Broken {
             Self::OpenString => "the JSON ends within a string",
             Self::OpenBracket => "the JSON ends before its brackets are closed",
             Self::TooDeep => "the JSON is nested too deeply",
+            Self::TooMany => "the JSON holds too many values",
             Self::Empty => "there is nothing in it",
             Self::NotJson => "it is not valid JSON",
         }
     }
 }
 
-/// The values of `text`, one after another, as JSON demands it.
-pub(super) fn strict(text: &str) -> Result<Vec<Value>, Broken> {
-    let mut values = Vec::new();
-    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        match value {
-            Ok(value) => values.push(value),
-            Err(error) if error.is_eof() => return Err(Broken::OpenString),
-            Err(_) => return Err(Broken::NotJson),
-        }
-    }
-    match values.as_slice() {
-        [] => Err(Broken::Empty),
-        values if values.iter().any(|value| is_deeper_than(value, DEPTH_MAX)) => Err(Broken::TooDeep),
-        _ => Ok(values),
-    }
+/// Which language values are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grammar {
+    Json,
+    /// Either kind of quote, `True`, `None`, tuples: nothing of it is a mistake.
+    Python,
 }
 
-/// Recurses no deeper than the reader that made `value`, which has a bound of its own.
-fn is_deeper_than(value: &Value, levels: usize) -> bool {
-    let is_inner_deeper = |inner: &Value| levels == 0 || is_deeper_than(inner, levels - 1);
+/// Values of `text` alone, and what was mended. `may_close` says whether brackets left open at the end may be closed.
+#[cfg(test)]
+pub(super) fn read(text: &str, may_close: bool) -> Result<(Vec<Value>, Vec<String>), Broken> {
+    let mut reader = Reader::of(text, may_close);
+    Ok((reader.all_values()?, reader.repairs()))
+}
+
+/// Whether arguments are within the bounds on depth and number of values, whatever form they were read from.
+pub(super) fn measure(arguments: &Map<String, Value>) -> Result<(), Broken> {
+    let mut values_left = VALUES_MAX;
+    arguments.values().try_for_each(|value| measure_value(value, DEPTH_MAX, &mut values_left))
+}
+
+fn measure_value(value: &Value, levels: usize, values_left: &mut usize) -> Result<(), Broken> {
+    let levels = levels.checked_sub(1).ok_or(Broken::TooDeep)?;
+    *values_left = values_left.checked_sub(1).ok_or(Broken::TooMany)?;
     match value {
-        Value::Array(list) => list.iter().any(is_inner_deeper),
-        Value::Object(object) => object.values().any(is_inner_deeper),
-        _ => false,
+        Value::Array(list) => list.iter().try_for_each(|value| measure_value(value, levels, values_left)),
+        Value::Object(object) => object.values().try_for_each(|value| measure_value(value, levels, values_left)),
+        _ => Ok(()),
     }
 }
 
-/// The values of `text`, with mistakes mended. `may_close` says whether brackets left open at the end may be closed.
-pub(super) fn lenient(text: &str, may_close: bool) -> Result<Mended, Broken> {
-    let mut mended = Mended::default();
-    let inner = without_fence(text);
-    if inner.len() != text.trim().len() {
-        mended.repairs.push("removed a code fence");
-    }
-    let mut reader = Reader { chars: inner.chars(), may_close, repairs: mended.repairs };
-    loop {
-        reader.skip(|c| c.is_whitespace() || matches!(c, ',' | ';'));
-        match reader.peek() {
-            Some('{' | '[') => mended.values.push(reader.value(0)?),
-            None if mended.values.is_empty() => return Err(Broken::Empty),
-            None => break,
-            Some(_) if mended.values.is_empty() => return Err(Broken::NotJson),
-            Some(_) => {
-                reader.note("ignored what follows the JSON");
-                break;
-            }
-        }
-    }
-    mended.repairs = reader.repairs;
-    Ok(mended)
-}
-
-/// `text` without the code fence around it.
+/// `text` without white space and the code fence around it.
 pub(super) fn without_fence(text: &str) -> &str {
     let text = text.trim();
     let Some(inner) = text.strip_prefix("```") else { return text };
@@ -106,57 +99,217 @@ pub(super) fn without_fence(text: &str) -> &str {
     inner.strip_suffix("```").unwrap_or(inner).trim()
 }
 
-struct Reader<'a> {
-    chars: Chars<'a>,
+/// Reads values from a place in a text on.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// Where marks end what is read, and belong to a string that holds them.
+    marks: Option<Marks<'a>>,
+    grammar: Grammar,
     may_close: bool,
-    repairs: Vec<&'static str>,
+    values_left: usize,
+    /// A bit for each; hostile text needs a repair at every other byte.
+    repairs: u16,
 }
 
-impl Reader<'_> {
-    fn peek(&self) -> Option<char> {
-        self.chars.clone().next()
+impl<'a> Reader<'a> {
+    /// A reader of JSON that stands alone.
+    pub(super) fn of(text: &'a str, may_close: bool) -> Self {
+        Self { text, at: 0, marks: None, grammar: Grammar::Json, may_close, values_left: VALUES_MAX + VALUES_AROUND, repairs: 0 }
     }
 
-    fn skip(&mut self, skipped: impl Fn(char) -> bool) {
-        while self.peek().is_some_and(&skipped) {
-            self.chars.next();
+    /// A reader of JSON between marks, from `at` on. `may_close` is about the end of the text: at a mark brackets may always be closed.
+    pub(super) fn between(marks: Marks<'a>, at: usize, may_close: bool) -> Self {
+        Self { at, marks: Some(marks), ..Self::of(marks.text(), may_close) }
+    }
+
+    /// Begins at `at` instead.
+    pub(super) fn from(self, at: usize) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Reads Python instead.
+    pub(super) fn python(self) -> Self {
+        Self { grammar: Grammar::Python, ..self }
+    }
+
+    /// Goes on at `at`.
+    pub(super) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// Whether brackets left open here may be closed: everywhere but where a token limit cut the text.
+    pub(super) fn may_close(&self) -> bool {
+        self.may_close || self.at < self.text.len()
+    }
+
+    /// Where the text goes on, as a byte offset.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was mended so far.
+    pub(super) fn repairs(&self) -> Vec<String> {
+        Repair::ALL.into_iter().filter(|repair| self.has(*repair)).map(|repair| repair.sentence().to_owned()).collect()
+    }
+
+    /// Counts `repair` as no mistake.
+    pub(super) fn forgive(&mut self, repair: Repair) {
+        self.repairs &= !repair.bit();
+    }
+
+    fn has(&self, repair: Repair) -> bool {
+        self.repairs & repair.bit() != 0
+    }
+
+    pub(super) fn note(&mut self, repair: Repair) {
+        if self.grammar == Grammar::Json
+            || matches!(repair, Repair::OpenBrackets | Repair::InnerQuote | Repair::LineBreak | Repair::MissingComma)
+        {
+            self.repairs |= repair.bit();
         }
     }
 
-    fn note(&mut self, repair: &'static str) {
-        if !self.repairs.contains(&repair) {
-            self.repairs.push(repair);
+    /// All values of a text that holds nothing else.
+    pub(super) fn all_values(&mut self) -> Result<Vec<Value>, Broken> {
+        let values = self.values()?;
+        self.skip_space();
+        if !self.is_at_end() {
+            self.note(Repair::Followed);
+        }
+        Ok(values)
+    }
+
+    /// The objects and lists that come next, at least one.
+    pub(super) fn values(&mut self) -> Result<Vec<Value>, Broken> {
+        self.open_fence();
+        let mut values = Vec::new();
+        loop {
+            self.skip_space();
+            while !values.is_empty() && self.take(|byte| matches!(byte, b',' | b';')) {
+                self.note(Repair::NeedlessComma);
+                self.skip_space();
+            }
+            match self.peek() {
+                Some(b'{' | b'[') => values.push(self.value(0)?),
+                _ if !values.is_empty() => break,
+                Some(_) => return Err(Broken::NotJson),
+                None => return Err(Broken::Empty),
+            }
+        }
+        self.close_fence();
+        Ok(values)
+    }
+
+    /// The one value that comes next.
+    pub(super) fn one(&mut self) -> Result<Value, Broken> {
+        self.open_fence();
+        self.skip_space();
+        if self.peek().is_none() {
+            return Err(Broken::Empty);
+        }
+        let value = self.value(0)?;
+        self.close_fence();
+        Ok(value)
+    }
+
+    fn open_fence(&mut self) {
+        self.skip_space();
+        let Some(inner) = self.rest().strip_prefix("```") else { return };
+        let inner = inner.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        self.at = self.text.len() - inner.len();
+        self.note(Repair::Fence);
+    }
+
+    fn close_fence(&mut self) {
+        if self.has(Repair::Fence) {
+            let before = self.at;
+            self.skip_space();
+            self.at = if self.rest().starts_with("```") { self.at + 3 } else { before };
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, Broken> {
-        if depth > DEPTH_MAX {
+    pub(super) fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn is_mark(&self, at: usize) -> bool {
+        self.marks.is_some_and(|marks| marks.at(at).is_some())
+    }
+
+    /// Whether there is nothing more to read: the end, or a mark.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.peek().is_none()
+    }
+
+    /// The next byte, unless the text ends here or a mark begins.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.byte().filter(|byte| !(matches!(byte, b'<' | b'[') && self.is_mark(self.at)))
+    }
+
+    /// Goes behind the next byte if it is fit.
+    pub(super) fn take(&mut self, is_fit: impl Fn(u8) -> bool) -> bool {
+        let is_taken = self.peek().is_some_and(is_fit);
+        self.at += usize::from(is_taken);
+        is_taken
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        self.at = self.behind_space(self.at);
+    }
+
+    /// Where the white space ends that begins at `at`.
+    fn behind_space(&self, mut at: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(at) {
+            if byte.is_ascii_whitespace() {
+                at += 1;
+            } else if byte.is_ascii() {
+                break;
+            } else {
+                match self.text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| c.is_whitespace()) {
+                    Some(space) => at += space.len_utf8(),
+                    None => break,
+                }
+            }
+        }
+        at
+    }
+
+    /// The value that comes next, `depth` levels within others.
+    pub(super) fn value(&mut self, depth: usize) -> Result<Value, Broken> {
+        if depth > DEPTH_MAX + LEVELS_AROUND {
             return Err(Broken::TooDeep);
         }
-        self.skip(char::is_whitespace);
+        self.values_left = self.values_left.checked_sub(1).ok_or(Broken::TooMany)?;
+        self.skip_space();
         match self.peek() {
             None => Err(Broken::OpenBracket),
-            Some('{') => self.object(depth).map(Value::Object),
-            Some('[') => self.list(depth).map(Value::Array),
-            Some('"' | '\'' | '“' | '”') => self.string(&[',', '}', ']']).map(Value::String),
+            Some(b'{') => self.object(depth).map(Value::Object),
+            Some(b'[') => self.list(depth, b']').map(Value::Array),
+            Some(b'(') if self.grammar == Grammar::Python => self.list(depth, b')').map(Value::Array),
+            Some(_) if self.quote().is_some() => self.string(false).map(Value::String),
             Some(_) => self.bare_value(),
         }
     }
 
     fn object(&mut self, depth: usize) -> Result<Map<String, Value>, Broken> {
-        self.chars.next();
+        self.at += 1;
         let mut object = Map::new();
-        while self.next_member('}')? {
-            let key = match self.peek() {
-                Some('"' | '\'' | '“' | '”') => self.string(&[':'])?,
-                _ => {
-                    self.note("quoted a bare key");
-                    self.word(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))?
-                }
+        while self.next_member(b'}', object.is_empty())? {
+            let key = if self.quote().is_some() {
+                self.string(true)?
+            } else {
+                self.note(Repair::BareKey);
+                self.word(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))?.to_owned()
             };
-            self.skip(char::is_whitespace);
-            match self.chars.next() {
-                Some(':') => {}
+            self.skip_space();
+            match self.peek() {
+                Some(b':') => self.at += 1,
                 None => return Err(Broken::OpenBracket),
                 Some(_) => return Err(Broken::NotJson),
             }
@@ -166,196 +319,74 @@ impl Reader<'_> {
         Ok(object)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Value>, Broken> {
-        self.chars.next();
+    fn list(&mut self, depth: usize, close: u8) -> Result<Vec<Value>, Broken> {
+        self.at += 1;
         let mut list = Vec::new();
-        while self.next_member(']')? {
+        while self.next_member(close, list.is_empty())? {
             list.push(self.value(depth + 1)?);
         }
         Ok(list)
     }
 
     /// Goes to the next member of an object or list; false when it is closed.
-    fn next_member(&mut self, close: char) -> Result<bool, Broken> {
-        self.skip(char::is_whitespace);
-        let mut comma = false;
-        while self.peek() == Some(',') {
-            comma = true;
-            self.chars.next();
-            self.skip(char::is_whitespace);
+    pub(super) fn next_member(&mut self, close: u8, is_first: bool) -> Result<bool, Broken> {
+        self.skip_space();
+        let mut commas = 0_usize;
+        while self.byte() == Some(b',') {
+            commas += 1;
+            self.at += 1;
+            self.skip_space();
         }
+        let needed = usize::from(!is_first);
         match self.peek() {
-            Some(c) if c == close => {
-                self.chars.next();
-                if comma {
-                    self.note("removed a trailing comma");
+            Some(byte) if byte == close => {
+                self.at += 1;
+                if commas > 0 {
+                    self.note(Repair::NeedlessComma);
                 }
                 Ok(false)
             }
-            Some('}' | ']') => Err(Broken::NotJson),
-            Some(_) => Ok(true),
-            None if self.may_close => {
-                self.note("closed brackets left open");
+            Some(b'}' | b']' | b')') => Err(Broken::NotJson),
+            Some(_) => {
+                match commas.cmp(&needed) {
+                    std::cmp::Ordering::Less => self.note(Repair::MissingComma),
+                    std::cmp::Ordering::Equal => {}
+                    std::cmp::Ordering::Greater => self.note(Repair::NeedlessComma),
+                }
+                Ok(true)
+            }
+            None if self.may_close() => {
+                self.note(Repair::OpenBrackets);
                 Ok(false)
             }
             None => Err(Broken::OpenBracket),
         }
     }
 
-    /// A quoted string. A quote ends it only where one of `followers`, or the end, comes next: models forget to escape quotes within.
-    fn string(&mut self, followers: &[char]) -> Result<String, Broken> {
-        let open = self.chars.next().unwrap_or('"');
-        let closes: &[char] = match open {
-            '\'' => &['\''],
-            '"' => &['"'],
-            _ => &['”', '“', '"'],
-        };
-        if open != '"' {
-            self.note("replaced the quotes of a string");
-        }
-        let mut string = String::new();
-        loop {
-            match self.chars.next() {
-                None => return Err(Broken::OpenString),
-                Some(c) if closes.contains(&c) => {
-                    let next = self.chars.clone().find(|c| !c.is_whitespace());
-                    if next.is_none_or(|next| followers.contains(&next)) {
-                        return Ok(string);
-                    }
-                    self.note("escaped a quote within a string");
-                    string.push(c);
-                }
-                Some('\\') => self.escape(&mut string)?,
-                Some(c) => {
-                    if c.is_control() {
-                        self.note("escaped a line break within a string");
-                    }
-                    string.push(c);
-                }
-            }
-        }
-    }
-
-    fn escape(&mut self, string: &mut String) -> Result<(), Broken> {
-        let Some(c) = self.chars.next() else { return Err(Broken::OpenString) };
-        match c {
-            '"' | '\\' | '/' => string.push(c),
-            'b' => string.push('\u{8}'),
-            'f' => string.push('\u{c}'),
-            'n' => string.push('\n'),
-            'r' => string.push('\r'),
-            't' => string.push('\t'),
-            'u' => string.push(self.unicode()),
-            '\'' => {
-                self.note("removed an escape that JSON does not know");
-                string.push('\'');
-            }
-            other => {
-                self.note("kept the backslash of an escape that JSON does not know");
-                string.extend(['\\', other]);
-            }
-        }
-        Ok(())
-    }
-
-    /// The character of `\uXXXX`, with its second half where it needs one; halves alone become the replacement character.
-    fn unicode(&mut self) -> char {
-        let Some(high) = self.hex() else { return char::REPLACEMENT_CHARACTER };
-        if !(0xD800..0xDC00).contains(&high) {
-            return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
-        }
-        let before = self.chars.clone();
-        if self.chars.as_str().starts_with("\\u") {
-            self.chars.nth(1);
-            if let Some(low @ 0xDC00..0xE000) = self.hex() {
-                return char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)).unwrap_or(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        self.chars = before;
-        char::REPLACEMENT_CHARACTER
-    }
-
-    fn hex(&mut self) -> Option<u32> {
-        let digits = self.chars.as_str().get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        let number = u32::from_str_radix(digits, 16).ok()?;
-        self.chars.nth(3);
-        Some(number)
-    }
-
-    fn word(&mut self, within: impl Fn(char) -> bool) -> Result<String, Broken> {
-        let mut word = String::new();
-        while let Some(c) = self.peek().filter(|c| within(*c)) {
-            word.push(c);
-            self.chars.next();
-        }
-        if word.is_empty() { Err(Broken::NotJson) } else { Ok(word) }
+    pub(super) fn word(&mut self, is_within: impl Fn(char) -> bool) -> Result<&'a str, Broken> {
+        let rest = self.rest();
+        let len = rest.find(|c| !is_within(c)).unwrap_or(rest.len());
+        let word = rest.get(..len).filter(|word| !word.is_empty()).ok_or(Broken::NotJson)?;
+        self.at += len;
+        Ok(word)
     }
 
     fn bare_value(&mut self) -> Result<Value, Broken> {
         let word = self.word(|c| c.is_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'))?;
-        let value = match word.as_str() {
+        let value = match word {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
             "True" | "False" | "None" => {
-                self.note("replaced a Python literal");
+                self.note(Repair::PythonLiteral);
                 if word == "None" { Value::Null } else { Value::Bool(word == "True") }
             }
-            number => match number.parse::<Number>() {
-                Ok(number) => Value::Number(number),
-                Err(_) if self.peek().is_none() => return Err(Broken::OpenBracket),
-                Err(_) => return Err(Broken::NotJson),
+            number => match (number.len() <= NUMBER_BYTES_MAX).then(|| number.parse::<Number>()) {
+                Some(Ok(number)) => Value::Number(number),
+                _ if self.is_at_end() => return Err(Broken::OpenBracket),
+                _ => return Err(Broken::NotJson),
             },
         };
         Ok(value)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn mend(text: &str) -> Value {
-        let mended = lenient(text, true).expect("mendable");
-        assert!(!mended.repairs.is_empty(), "a repair is noted for {text}");
-        mended.values.into_iter().next().expect("a value")
-    }
-
-    #[test]
-    fn common_mistakes_are_mended_and_noted() {
-        assert_eq!(mend("{'a': 'it's late', b: True,}"), json!({"a": "it's late", "b": true}));
-        assert_eq!(mend("```json\n{\"a\": [1, 2,]}\n```"), json!({"a": [1, 2]}));
-        assert_eq!(mend("{\"q\": \"the \"best\" one\"}"), json!({"q": "the \"best\" one"}));
-        assert_eq!(mend("{\"q\": \"two\nlines\"}"), json!({"q": "two\nlines"}));
-        assert_eq!(mend("{\"q\": \"\\d+\", \"r\": None}"), json!({"q": "\\d+", "r": null}));
-        assert_eq!(mend("{“q”: “東京”}"), json!({"q": "東京"}));
-        assert_eq!(mend("{\"a\": {\"b\": [1"), json!({"a": {"b": [1]}}));
-        assert_eq!(mend("{\"a\": 1}}"), json!({"a": 1}));
-    }
-
-    #[test]
-    fn what_is_valid_is_read_alike_both_ways() {
-        let text = r#"{"a": "\ud83d\ude00 \u00e9 \"x\"", "b": [1.5e3, -2, null, {"c": {}}]}"#;
-        let mended = lenient(text, false).expect("valid");
-        assert_eq!((mended.values, mended.repairs), (strict(text).expect("valid"), vec![]));
-    }
-
-    #[test]
-    fn what_is_cut_off_is_not_guessed() {
-        assert_eq!(lenient("{\"query\": \"the cap", true), Err(Broken::OpenString));
-        assert_eq!(lenient("{\"a\": {\"b\": 1}", false), Err(Broken::OpenBracket));
-        assert_eq!(lenient("{\"a\": tr", true), Err(Broken::OpenBracket));
-        assert_eq!(lenient(&"[".repeat(10_000), true), Err(Broken::TooDeep));
-        assert_eq!(lenient("search for cats", true), Err(Broken::NotJson));
-    }
-
-    #[test]
-    fn both_ways_read_to_the_same_depth() {
-        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-        assert_eq!(strict(&nested(DEPTH_MAX)).expect("not too deep"), lenient(&nested(DEPTH_MAX), false).expect("not too deep").values);
-        for levels in [DEPTH_MAX + 1, 87, 127] {
-            assert_eq!((strict(&nested(levels)), lenient(&nested(levels), true)), (Err(Broken::TooDeep), Err(Broken::TooDeep)), "{levels}");
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Native calls: a name, and arguments as JSON text that need not parse.
 
+use std::io;
+
 use model::{Action, ToolCall};
 use serde_json::{Map, Value};
 
@@ -35,9 +37,28 @@ pub(super) fn read(call: &ToolCall, cut: bool) -> Action {
             action.unreadable = Some(format!("This call of `{tool}` was not carried out: {reason}. Call again: {advice}."));
         }
     }
-    let compact = Value::Object(action.arguments.clone()).to_string();
-    action.written = (compact != call.arguments).then(|| call.arguments.clone());
+    action.written = (!is_compact_json(&call.arguments, &action.arguments)).then(|| call.arguments.clone());
     action
+}
+
+/// Whether `text` is the compact JSON of `object`. Compares as it writes, so that the first difference ends it.
+fn is_compact_json(text: &str, object: &Map<String, Value>) -> bool {
+    let mut rest = Rest(text.as_bytes());
+    serde_json::to_writer(&mut rest, object).is_ok() && rest.0.is_empty()
+}
+
+/// What is still expected to be written.
+struct Rest<'a>(&'a [u8]);
+
+impl io::Write for Rest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The name without special tokens that some servers leave on it (`search<|channel|>commentary`), and whether there were any.

@@ -1,7 +1,13 @@
 //! The contract of reading and writing, in the shapes that servers and models were seen to produce.
 
-use model::{ToolCall, Usage};
-use proptest::prelude::*;
+mod bounds;
+mod forms;
+mod messages;
+mod odd_forms;
+mod properties;
+mod tag_protocol;
+
+use model::{ToolCall, ToolDefinition, Usage};
 use serde_json::json;
 
 use super::*;
@@ -19,6 +25,15 @@ fn of_text(text: &str) -> Completion {
 
 fn read_text(text: &str) -> Reading {
     read(Dialect::Hermes, &of_text(text))
+}
+
+/// What the token limit left.
+fn cut(text: &str) -> Completion {
+    Completion { finish_reason: FinishReason::Length, ..of_text(text) }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
 }
 
 fn native(calls: &[(&str, &str, &str)]) -> Completion {
@@ -45,7 +60,7 @@ fn all_calls_of_a_turn_are_read_in_order() {
             ("search", json!({"query": "dam"})),
             ("open", json!({"id": 3})),
             ("find", json!({"pattern": "year"})),
-            ("search", json!({"query": "lock gates", "topn": "5"})),
+            ("search", json!({"query": "lock gates", "topn": 5})),
         ]
     );
     assert_eq!(reading.text, "I look in two places.");
@@ -53,7 +68,7 @@ fn all_calls_of_a_turn_are_read_in_order() {
     assert_eq!(reading.problems, Vec::<String>::new());
     assert_eq!(
         reading.actions.iter().map(|action| action.dialect.as_str()).collect::<Vec<_>>(),
-        ["hermes", "hermes", "hermes", "function_tags"]
+        ["hermes", "hermes", "hermes", "qwen3_coder"]
     );
 }
 
@@ -175,7 +190,7 @@ fn reasoning_is_taken_out_however_it_is_marked() {
 
 #[test]
 fn a_call_within_reasoning_is_not_carried_out() {
-    let call = write("search", &Map::new());
+    let call = write(Dialect::Hermes, "search", &Map::new());
     for text in [format!("<think>perhaps {call}</think>No."), format!("perhaps {call}</think>No.")] {
         let reading = read_text(&text);
         assert_eq!((reading.actions.len(), reading.problems.len(), reading.text.as_str()), (0, 0, "No."));
@@ -187,7 +202,7 @@ fn a_call_within_reasoning_is_not_carried_out() {
 
 #[test]
 fn a_tool_response_that_the_model_wrote_ends_its_turn() {
-    let call = write("search", &Map::new());
+    let call = write(Dialect::Hermes, "search", &Map::new());
     let reading = read_text(&format!("{call}\n<tool_response>\nfine results\n</tool_response>\n{call}\nThe answer is 4."));
     assert_eq!((reading.actions.len(), reading.text.as_str()), (1, ""));
     assert!(reading.problems[0].contains("<tool_response>"));
@@ -257,6 +272,24 @@ fn the_deepest_arguments_that_are_read_survive_the_wire_within_a_row() {
 }
 
 #[test]
+fn the_deepest_and_largest_arguments_that_are_read_are_read_in_every_form() {
+    let deepest: Value = serde_json::from_str(&nested(super::json::DEPTH_MAX)).expect("JSON");
+    let largest = json!({"a": vec![1; super::json::VALUES_MAX - 1]});
+    for arguments in [object(deepest), object(largest)] {
+        for dialect in Dialect::ALL {
+            let reading = read(dialect, &of_text(&write(dialect, "search", &arguments)));
+            assert_eq!((reading.actions.len(), reading.problems), (1, vec![]), "{dialect:?}");
+        }
+        let mut more = arguments.clone();
+        more.insert("b".to_owned(), json!({"b": arguments}));
+        for dialect in Dialect::ALL {
+            let reading = read(dialect, &of_text(&write(dialect, "search", &more)));
+            assert_eq!((reading.actions.len(), reading.problems.len()), (0, 1), "{dialect:?}");
+        }
+    }
+}
+
+#[test]
 fn the_arguments_of_a_native_call_are_kept_as_written_where_they_say_more_than_what_was_understood() {
     for (arguments, written) in [
         ("{\"query\":\"x\"}", None),
@@ -268,7 +301,7 @@ fn the_arguments_of_a_native_call_are_kept_as_written_where_they_say_more_than_w
         let reading = read(Dialect::Openai, &native(&[("id1", "search", arguments)]));
         assert_eq!(reading.actions[0].written.as_deref(), written, "{arguments}");
     }
-    assert_eq!(read_text(&write("search", &Map::new())).actions[0].written, None, "the text of the turn has it");
+    assert_eq!(read_text(&write(Dialect::Hermes, "search", &Map::new())).actions[0].written, None, "the text of the turn has it");
 }
 
 #[test]
@@ -280,8 +313,8 @@ fn special_tokens_on_a_native_name_are_cut_off() {
 #[test]
 fn a_call_reported_natively_and_left_in_the_text_counts_once() {
     let arguments = json!({"query": "x"});
-    let written = write("search", arguments.as_object().expect("an object"));
-    let text = format!("{written}{written}{}", write("find", arguments.as_object().expect("an object")));
+    let written = write(Dialect::Hermes, "search", arguments.as_object().expect("an object"));
+    let text = format!("{written}{written}{}", write(Dialect::Hermes, "find", arguments.as_object().expect("an object")));
     let completion = Completion { text, ..native(&[("a", "search", "{ \"query\" : \"x\" }")]) };
     let reading = read(Dialect::Openai, &completion);
     assert_eq!(calls(&reading), [("search", arguments.clone()), ("search", arguments.clone()), ("find", arguments)]);
@@ -303,123 +336,8 @@ fn a_bare_call_that_is_broken_is_told_and_is_no_answer() {
 }
 
 #[test]
-fn messages_go_back_as_the_dialect_demands() {
-    let completion = native(&[("a", "search", "{\"query\": \"x\"}")]);
-    let action = read(Dialect::Openai, &completion).actions.remove(0);
-    assert_eq!(assistant_message(Dialect::Openai, &completion).calls, completion.calls);
-    let answered = observation_message(Dialect::Openai, "page", &action);
-    assert_eq!((answered.role, answered.call_id.as_deref(), answered.text.as_str()), (Role::Tool, Some("a"), "page"));
-
-    let in_text = assistant_message(Dialect::Hermes, &completion);
-    assert_eq!((in_text.calls.len(), calls(&read_text(&in_text.text))), (0, vec![("search", json!({"query": "x"}))]));
-    let answered = observation_message(Dialect::Hermes, "page", &action);
-    assert_eq!((answered.role, answered.call_id, answered.text.as_str()), (Role::User, None, "<tool_response>\npage\n</tool_response>"));
-    let of_text = observation_message(Dialect::Openai, "page", &Action { id: String::new(), ..action });
-    assert_eq!(of_text.role, Role::User, "a call of the text has no id that a tool message could name");
-}
-
-#[test]
-fn instructions_hold_every_tool_and_the_form_of_a_call() {
-    let tool = ToolDefinition { name: "search".into(), description: "Finds pages.".into(), parameters: json!({"type": "object"}) };
-    let text = instructions(&[tool.clone(), ToolDefinition { name: "open".into(), ..tool }]);
-    assert!(text.contains("\"name\": \"search\", \"description\": \"Finds pages.\"") && text.contains("\"name\": \"open\""));
-    assert!(text.contains("<tool_call>") && !text.contains("{tools}"));
-}
-
-#[test]
 fn arguments_that_go_back_to_a_server_always_parse() {
     for (written, sound) in [("{\"a\":  1}", "{\"a\":  1}"), ("{'a': 1}", "{\"a\":1}"), ("{\"a", "{}"), ("", "{}"), ("[]", "{}")] {
         assert_eq!(sound_arguments(written), sound);
-    }
-}
-
-#[test]
-fn hostile_text_is_read_in_linear_time() {
-    // Quadratic reading of any of these would take hours.
-    for unit in [
-        "<tool_call>",
-        "</tool_call>",
-        "<tool_call>{\"a\":\"",
-        "<tool_call>['",
-        "<tool_call>[\"x",
-        "<think>",
-        "</think>",
-        "<function=f>",
-        "<function=f><parameter=p>",
-        "<parameter=p>",
-        "<function=",
-        "<tool_call>{\"name\":\"f\",\"arguments\":{\"q\":\"",
-        "{\"name\":\"arguments\"",
-        "\" ",
-        "<tool_call>{\"name\": \"f\"}",
-        "[{",
-        "<tool_call><function=f>",
-    ] {
-        let text = unit.repeat(300_000 / unit.len());
-        read_text(&text);
-        read(Dialect::Openai, &native(&[("a", "f", &text)]));
-    }
-}
-
-/// Text made of the parts that matter, in any order.
-fn fragments() -> impl Strategy<Value = String> {
-    let part = prop_oneof![
-        Just("<tool_call>".to_owned()),
-        Just("</tool_call>".to_owned()),
-        Just("<think>".to_owned()),
-        Just("</think>".to_owned()),
-        Just("<tool_response>".to_owned()),
-        Just("<function=search>".to_owned()),
-        Just("<parameter=query>".to_owned()),
-        Just("</parameter>".to_owned()),
-        Just("</function>".to_owned()),
-        Just("{\"name\": \"search\", \"arguments\": {\"query\": \"".to_owned()),
-        Just("\"}}".to_owned()),
-        Just("{'name': 'open', 'arguments': '".to_owned()),
-        Just("```json\n".to_owned()),
-        Just("\\u".to_owned()),
-        ".{0,8}",
-    ];
-    proptest::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
-}
-
-fn argument_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        fragments().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<bool>().prop_map(Value::from),
-        Just(Value::Null)
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::vec((".{0,6}", inner), 0..4).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
-        ]
-    })
-}
-
-proptest! {
-    #[test]
-    fn any_text_is_read_without_panic_and_says_either_something_or_why_not(text in fragments(), cut: bool, is_native: bool) {
-        let finish_reason = if cut { FinishReason::Length } else { FinishReason::Stop };
-        let completion = if is_native { native(&[("a", &text, &text)]) } else { of_text(&text) };
-        let reading = read(Dialect::Hermes, &Completion { finish_reason, ..completion });
-        prop_assert!(reading.problems.len() <= 9);
-        for action in &reading.actions {
-            prop_assert!(action.unreadable.is_none() || action.arguments.is_empty());
-        }
-        prop_assert!(!reading.text.contains("<tool_call>") && !reading.text.contains("<think>"));
-    }
-
-    #[test]
-    fn what_is_written_is_read_back_alike(name in "[a-z_.]{1,12}", arguments in proptest::collection::vec((".{0,8}", argument_value()), 0..4), before in "[^<{]{0,20}") {
-        let arguments: Map<String, Value> = arguments.into_iter().collect();
-        let written = write(&name, &arguments);
-        let reading = read_text(&format!("{before}\n{written}\n{written}"));
-        prop_assert_eq!(reading.actions.len(), 2);
-        for action in &reading.actions {
-            prop_assert_eq!((&action.tool, &action.arguments, action.repairs.len()), (&name, &arguments, 0));
-        }
-        prop_assert_eq!(reading.text, before.trim());
     }
 }

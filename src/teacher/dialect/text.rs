@@ -1,19 +1,19 @@
-//! A text taken apart: reasoning, calls, what remains visible, and what cannot be read. One walk over its tags.
+//! A text taken apart: reasoning, calls, what remains visible, and what cannot be read. One walk over its marks.
+//!
+//! The forms of calls are read beside their writing, in files of their own that extend the walk.
+
+use std::cell::Cell;
 
 use model::Action;
 use model::settings::Dialect;
 
 use super::arguments::Call;
-use super::function_tags;
-use super::hermes::{self, Unread};
-use super::tags::{self, Kind, Tag};
+use super::json::Reader;
+use super::marks::{Kind, Mark, Marks};
+use super::problem::Problem;
 
-/// Most problems that are told one by one.
-const PROBLEMS_MAX: usize = 8;
-/// How much of an unreadable call is shown back, in characters.
-const EXCERPT_CHARS: usize = 120;
-/// How many tags may belong to a string within a call before it is given up. Bounds how often a part of the text is read.
-const TAGS_WITHIN_MAX: usize = 3;
+/// Most calls that are tried to be read of one text. More is no turn but a loop, and reading every one would cost more than it is worth.
+pub(super) const ATTEMPTS_MAX: usize = 64;
 
 /// What a text consists of.
 #[derive(Debug, Default)]
@@ -22,214 +22,326 @@ pub(super) struct Found<'a> {
     pub(super) visible: String,
     pub(super) calls: Vec<Action>,
     pub(super) problems: Vec<Problem>,
-}
-
-/// A part that must be told to the model.
-#[derive(Debug)]
-pub(super) enum Problem {
-    /// A call that cannot be read: how it began, and why.
-    Unread(String, String),
-    /// Calls within reasoning that was never closed.
-    CallWithinReasoning,
-    /// A tool response that the model wrote itself.
-    ForgedResponse,
+    /// How often a call was tried to be read.
+    pub(super) attempts: usize,
 }
 
 impl Found<'_> {
-    pub(super) fn problem(&mut self, written: String, reason: String) {
-        self.problems.push(Problem::Unread(written.trim().chars().take(EXCERPT_CHARS).collect(), reason));
+    /// Whether one more call may be tried to be read. If not, that is told, and the rest is to be left unread.
+    pub(super) fn attempt(&mut self) -> bool {
+        self.attempts += 1;
+        if self.attempts == ATTEMPTS_MAX + 1 {
+            self.problems.push(Problem::TooManyCalls(ATTEMPTS_MAX));
+        }
+        self.attempts <= ATTEMPTS_MAX
     }
-}
 
-/// The action of a call found in the text.
-pub(super) fn action(call: Call, dialect: &str) -> Action {
-    let Call { name, arguments, repairs } = call;
-    Action { id: String::new(), tool: name, arguments, written: None, dialect: dialect.to_owned(), repairs, unreadable: None }
+    /// Adds calls that were found in `form`.
+    pub(super) fn add(&mut self, calls: impl IntoIterator<Item = Call>, form: &str) {
+        self.calls.extend(calls.into_iter().map(|Call { name, arguments, repairs }| Action {
+            id: String::new(),
+            tool: name,
+            arguments,
+            written: None,
+            dialect: form.to_owned(),
+            repairs,
+            unreadable: None,
+        }));
+    }
 }
 
 /// Takes `text` apart. `cut` says that the token limit ended it, so that nothing is guessed at its end.
-pub(super) fn read(text: &str, cut: bool) -> Found<'_> {
-    let mut walk = Walk { text, tags: tags::find(text), next: 0, position: 0, cut, found: Found::default() };
+pub(super) fn read(dialect: Dialect, text: &str, cut: bool) -> Found<'_> {
+    let marks = Marks::of(text, dialect == Dialect::Mistral);
+    let mut walk = Walk {
+        dialect,
+        marks,
+        looked_up: Cell::new(None),
+        next: None,
+        position: 0,
+        cut,
+        is_seamed: false,
+        is_thought_closed: false,
+        found: Found::default(),
+    };
+    walk.go_on(0);
     walk.reasoning_without_opening();
-    while let Some(tag) = walk.tags.get(walk.next).copied() {
-        walk.step(tag);
+    while let Some(mark) = walk.next {
+        walk.step(mark);
     }
     walk.show_until(text.len());
+    walk.part_marks_at_seams();
     walk.found
 }
 
-struct Walk<'a> {
-    text: &'a str,
-    tags: Vec<Tag<'a>>,
-    /// Index of the next tag.
-    next: usize,
+pub(super) struct Walk<'a> {
+    pub(super) dialect: Dialect,
+    pub(super) marks: Marks<'a>,
+    /// From where a mark was looked for last, and what was found: several readers ask in turn, and hostile text makes looking dear.
+    looked_up: Cell<Option<(usize, Option<Mark<'a>>)>>,
+    /// The next mark.
+    next: Option<Mark<'a>>,
     /// Where the text that is not yet dealt with begins.
     position: usize,
-    cut: bool,
-    found: Found<'a>,
+    pub(super) cut: bool,
+    /// Whether something was taken out from between two parts that are visible.
+    is_seamed: bool,
+    /// Whether reasoning was closed for the model, which the next call notes.
+    is_thought_closed: bool,
+    pub(super) found: Found<'a>,
 }
 
 impl<'a> Walk<'a> {
-    fn part(&self, from: usize, to: usize) -> &'a str {
-        self.text.get(from..to).unwrap_or_default()
+    pub(super) fn len(&self) -> usize {
+        self.marks.text().len()
     }
 
-    fn show_until(&mut self, end: usize) {
+    pub(super) fn part(&self, from: usize, to: usize) -> &'a str {
+        self.marks.text().get(from..to).unwrap_or_default()
+    }
+
+    /// The first mark that begins at `from` or behind.
+    pub(super) fn mark_from(&self, from: usize) -> Option<Mark<'a>> {
+        if let Some((looked_from, found)) = self.looked_up.get()
+            && looked_from <= from
+            && found.is_none_or(|mark| from <= mark.start)
+        {
+            return found;
+        }
+        let found = self.marks.next(from);
+        self.looked_up.set(Some((from, found)));
+        found
+    }
+
+    pub(super) fn show_until(&mut self, end: usize) {
         let part = self.part(self.position, end);
+        self.is_seamed |= !part.is_empty() && !self.found.visible.is_empty();
         self.found.visible.push_str(part);
+        self.position = end;
     }
 
-    fn go_on(&mut self, next: usize, position: usize) {
-        self.next = next;
+    /// Goes on at `position`.
+    pub(super) fn go_on(&mut self, position: usize) {
         self.position = position;
+        self.next = self.mark_from(position);
+    }
+
+    /// Leaves the rest of the text unread.
+    pub(super) fn end(&mut self) {
+        (self.position, self.next) = (self.len(), None);
+    }
+
+    /// Where the first mark at `from` or behind begins, or the end.
+    pub(super) fn mark_or_end(&self, from: usize) -> usize {
+        self.mark_from(from).map_or(self.len(), |mark| mark.start)
     }
 
     /// Templates that open the reasoning themselves leave only its closing tag in the text.
     fn reasoning_without_opening(&mut self) {
-        let first = self.tags.iter().position(|tag| matches!(tag.kind, Kind::ThinkOpen | Kind::ThinkClose));
-        if let Some(index) = first
-            && self.tags[index].kind == Kind::ThinkClose
+        let text = self.marks.text();
+        let pairs = [("<think>", "</think>"), ("[THINK]", "[/THINK]")];
+        let pairs = pairs.iter().take(if self.marks.is_mistral() { 2 } else { 1 });
+        let find = |text: &str, tag: &str| memchr::memmem::find(text.as_bytes(), tag.as_bytes());
+        let close = pairs.filter_map(|(open, close)| Some((find(text, close)?, open, close))).min();
+        if let Some((start, open, close)) = close
+            && find(self.part(0, start), open).is_none()
         {
-            self.found.reasoning.push(self.part(0, self.tags[index].start).trim());
-            self.go_on(index + 1, self.tags[index].end);
+            self.found.reasoning.push(self.part(0, start).trim());
+            self.go_on(start + close.len());
         }
     }
 
-    fn step(&mut self, tag: Tag<'a>) {
-        match tag.kind {
-            // Outside a function a parameter is text.
-            Kind::ParameterOpen | Kind::ParameterClose => self.next += 1,
-            Kind::ThinkClose | Kind::CallClose | Kind::FunctionClose | Kind::ResponseClose => {
-                self.show_until(tag.start);
-                self.go_on(self.next + 1, tag.end);
-            }
-            Kind::ThinkOpen => self.think(tag),
-            Kind::CallOpen => self.call(tag),
+    fn step(&mut self, mark: Mark<'a>) {
+        let is_tags = self.dialect == Dialect::Tags;
+        match mark.kind {
+            // Outside a function a parameter is text; so are the tags that only the recipe reads.
+            Kind::ParameterOpen | Kind::ParameterClose | Kind::Protocol => self.pass(mark),
+            Kind::ObservationOpen | Kind::ObservationClose | Kind::ToolClose if !is_tags => self.pass(mark),
+            Kind::ThinkOpen => self.think(mark),
+            Kind::CallOpen => self.call(mark),
             Kind::FunctionOpen => {
-                self.show_until(tag.start);
-                self.function(tag.start, self.next);
+                self.show_until(mark.start);
+                if self.attempt() {
+                    self.function(mark.start, mark);
+                }
             }
+            Kind::ToolOpen => self.tool(mark),
+            Kind::ToolClose => self.unopened(mark),
+            Kind::Start | Kind::Channel => self.harmony(mark),
+            Kind::SectionOpen | Kind::MarkedCallOpen => self.marked_call(mark),
+            Kind::PythonTag | Kind::PythonOpen => self.python(mark),
+            Kind::ToolCalls => self.mistral(mark),
             // What the model believes a tool said, and all it concluded from it, is no turn of ours.
-            Kind::ResponseOpen => {
-                self.show_until(tag.start);
-                self.found.problems.push(Problem::ForgedResponse);
-                self.go_on(self.tags.len(), self.text.len());
-            }
+            Kind::ResponseOpen => self.forged(mark, "a <tool_response>"),
+            Kind::ObservationOpen => self.forged(mark, "an <observation>"),
+            Kind::OutputOpen => self.forged(mark, "what a tool returns"),
+            Kind::OtherTurn => self.forged(mark, "somebody else's turn"),
+            Kind::TurnOpen => self.turn(mark),
+            _ => self.hide(mark),
         }
     }
 
-    fn think(&mut self, tag: Tag<'a>) {
-        self.show_until(tag.start);
-        let behind = self.tags.get(self.next + 1..).unwrap_or_default();
-        if let Some(close) = behind.iter().position(|tag| tag.kind == Kind::ThinkClose) {
-            self.found.reasoning.push(self.part(tag.end, behind[close].start).trim());
-            self.go_on(self.next + 1 + close + 1, behind[close].end);
-            return;
+    /// Leaves the mark in the text.
+    pub(super) fn pass(&mut self, mark: Mark<'a>) {
+        self.next = self.mark_from(mark.end);
+    }
+
+    /// Takes the mark out of the text.
+    pub(super) fn hide(&mut self, mark: Mark<'a>) {
+        self.show_until(mark.start);
+        self.go_on(mark.end);
+    }
+
+    pub(super) fn forged(&mut self, mark: Mark<'a>, what: &'static str) {
+        self.show_until(mark.start);
+        self.found.problems.push(Problem::Forged(what));
+        self.end();
+    }
+
+    /// A closing tag of a tool that nothing opened: the text before it was meant as a call. Behind another tag it is a slip and no more.
+    fn unopened(&mut self, close: Mark<'a>) {
+        let meant = self.part(self.position, close.start).lines().next_back().unwrap_or_default().trim_end();
+        self.show_until(close.start);
+        if !meant.is_empty() && !meant.ends_with('>') {
+            if !self.attempt() {
+                return;
+            }
+            self.found.problems.push(Problem::unread(meant, format!("no `<{}>` opens it", close.name)));
         }
-        if behind.iter().any(|tag| matches!(tag.kind, Kind::CallOpen | Kind::FunctionOpen)) {
+        self.go_on(close.end);
+    }
+
+    /// A token that begins a turn, with its role: the model's own is an echo of its prompt.
+    fn turn(&mut self, mark: Mark<'a>) {
+        let rest = self.part(mark.end, self.mark_or_end(mark.end));
+        match rest.trim_start().strip_prefix("assistant") {
+            Some(behind) => {
+                self.show_until(mark.start);
+                self.go_on(mark.end + rest.len() - behind.len());
+            }
+            None => self.forged(mark, "somebody else's turn"),
+        }
+    }
+
+    fn think(&mut self, open: Mark<'a>) {
+        self.show_until(open.start);
+        let (mut is_call_within, mut section) = (false, None);
+        let mut at = open.end;
+        while let Some(mark) = self.mark_from(at) {
+            at = mark.end;
+            match mark.kind {
+                Kind::ThinkClose => {
+                    self.found.reasoning.push(self.part(open.end, mark.start).trim());
+                    return self.go_on(mark.end);
+                }
+                Kind::SectionOpen | Kind::MarkedCallOpen => section = section.or(Some(mark.start)),
+                Kind::CallOpen | Kind::FunctionOpen | Kind::ToolCalls => is_call_within = true,
+                Kind::ToolOpen => is_call_within |= self.dialect == Dialect::Tags,
+                _ => {}
+            }
+        }
+        // No model mentions the tokens that begin its calls: with them its reasoning is over (Kimi K2 Thinking leaves it open).
+        if let Some(start) = section {
+            self.found.reasoning.push(self.part(open.end, start).trim());
+            self.is_thought_closed = true;
+            return self.go_on(start);
+        }
+        if is_call_within {
             self.found.problems.push(Problem::CallWithinReasoning);
         }
-        self.found.reasoning.push(self.part(tag.end, self.text.len()).trim());
-        self.go_on(self.tags.len(), self.text.len());
+        self.found.reasoning.push(self.part(open.end, self.len()).trim());
+        self.end();
     }
 
-    fn call(&mut self, tag: Tag<'a>) {
-        self.show_until(tag.start);
-        let open = self.next;
-        let first = self.body(open, 0).trim_start();
-        let is_function = self.tags.get(open + 1).is_some_and(|next| next.kind == Kind::FunctionOpen) && !first.starts_with(['{', '[']);
-        if is_function {
-            self.function(tag.start, open + 1);
-            if let Some(close) = self.tags.get(self.next).filter(|next| next.kind == Kind::CallClose).copied()
-                && self.part(self.position, close.start).trim().is_empty()
-            {
-                self.go_on(self.next + 1, close.end);
+    /// Whether one more call may be tried to be read. If not, the text is not read on.
+    pub(super) fn attempt(&mut self) -> bool {
+        let may = self.found.attempt();
+        if !may {
+            self.end();
+        }
+        may
+    }
+
+    /// Adds one call that was found in `form`.
+    pub(super) fn add(&mut self, mut call: Call, form: &str) {
+        if std::mem::take(&mut self.is_thought_closed) {
+            call.note("closed `<think>`");
+        }
+        self.found.add([call], form);
+    }
+
+    /// Adds the calls that `reader` read in `form`, and goes on at the next mark; behind it, if it is the one that ends such calls.
+    pub(super) fn take_calls(&mut self, calls: Vec<Call>, form: &str, reader: &Reader<'_>, close: Kind) {
+        let from = reader.position();
+        let is_followed = !self.part(from, self.mark_or_end(from)).trim().is_empty();
+        for mut call in calls {
+            let own = std::mem::take(&mut call.repairs);
+            for repair in reader.repairs().into_iter().chain(own) {
+                call.note(repair);
             }
+            if is_followed {
+                call.note("ignored what follows the JSON");
+            }
+            self.add(call, form);
+        }
+        self.leave(from, close);
+    }
+
+    /// Tells that the call which `open` opens cannot be read, and goes on at the next mark that is no part of a call; behind it, if it is
+    /// the one that ends such calls.
+    pub(super) fn give_up(&mut self, open: Mark<'a>, close: Kind, reason: String) {
+        let is_part = |mark: &Mark<'a>| {
+            matches!(mark.kind, Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId | Kind::Constrain | Kind::Content)
+        };
+        let first = self.mark_from(open.end);
+        let mut next = first;
+        while let Some(part) = next.filter(is_part) {
+            next = self.mark_from(part.end);
+        }
+        let len = self.len();
+        let start_or_end = |mark: Option<Mark<'a>>| mark.map_or(len, |mark| mark.start);
+        let reason = if self.cut && next.is_none() { format!("the token limit cut it: {reason}") } else { reason };
+        let written = self.part(open.end, start_or_end(first));
+        self.found.problems.push(Problem::unread(written, reason));
+        self.leave(start_or_end(next), close);
+    }
+
+    fn leave(&mut self, from: usize, close: Kind) {
+        self.go_on(self.mark_or_end(from));
+        self.leave_if(close);
+    }
+
+    /// Goes behind the next mark if it is of this kind and nothing stands before it.
+    pub(super) fn leave_if(&mut self, close: Kind) {
+        if let Some(mark) = self.next.filter(|mark| mark.kind == close && self.part(self.position, mark.start).trim().is_empty()) {
+            self.go_on(mark.end);
+        }
+    }
+
+    /// Where something was taken out, what stood on both sides may read as a mark together: a space keeps it apart.
+    fn part_marks_at_seams(&mut self) {
+        if !self.is_seamed {
             return;
         }
-        let strict = self.read_bodies(open, |body, _| hermes::read_strict(body));
-        let read = strict.or_else(|_| self.read_bodies(open, |body, at_end| hermes::read_lenient(body, !(self.cut && at_end))));
-        match read {
-            Ok((calls, within)) => {
-                self.found.calls.extend(calls.into_iter().map(|call| action(call, "hermes")));
-                self.leave_call(open + 1 + within);
-            }
-            Err(reason) => {
-                let reason =
-                    if self.cut && self.tags.get(open + 1).is_none() { format!("the token limit cut it: {reason}") } else { reason };
-                self.found.problem(self.body(open, 0).to_owned(), reason);
-                self.leave_call(open + 1);
-            }
-        }
-    }
-
-    /// The text between `tags[open]` and the tag after the `within` next ones, or the end.
-    fn body(&self, open: usize, within: usize) -> &'a str {
-        self.part(self.tags[open].end, self.tags.get(open + 1 + within).map_or(self.text.len(), |tag| tag.start))
-    }
-
-    /// Reads the body up to the next tag, or, as long as that leaves a string open, up to one of the tags behind it. Gives the calls and the
-    /// number of tags that belong to strings.
-    fn read_bodies(&self, open: usize, read: impl Fn(&str, bool) -> Result<Vec<Call>, Unread>) -> Result<(Vec<Call>, usize), String> {
-        for within in 0..=TAGS_WITHIN_MAX {
-            let at_end = open + 1 + within >= self.tags.len();
-            match read(self.body(open, within), at_end) {
-                Ok(calls) => return Ok((calls, within)),
-                Err(Unread::Because(reason)) => return Err(reason),
-                Err(Unread::OpenString) if at_end => break,
-                Err(Unread::OpenString) => {}
+        let is_tags = self.dialect == Dialect::Tags;
+        let is_text = |kind: Kind| match kind {
+            Kind::ParameterOpen | Kind::ParameterClose | Kind::Protocol => true,
+            Kind::ObservationOpen | Kind::ObservationClose | Kind::ToolOpen | Kind::ToolClose => !is_tags,
+            _ => false,
+        };
+        let visible = std::mem::take(&mut self.found.visible);
+        let marks = Marks::of(&visible, self.dialect == Dialect::Mistral);
+        let (mut copied, mut at) = (0, 0);
+        let mut parted = String::new();
+        while let Some(mark) = marks.next(at) {
+            at = mark.start + 1;
+            if !is_text(mark.kind) {
+                parted.push_str(visible.get(copied..at).unwrap_or_default());
+                parted.push(' ');
+                copied = at;
             }
         }
-        Err(super::json::Broken::OpenString.reason().to_owned())
+        parted.push_str(visible.get(copied..).unwrap_or_default());
+        self.found.visible = if copied == 0 { visible } else { parted };
     }
-
-    /// Goes on behind the tag that ended a call, if that is a closing one, else at it.
-    fn leave_call(&mut self, end: usize) {
-        match self.tags.get(end).copied() {
-            None => self.go_on(end, self.text.len()),
-            Some(tag) if tag.kind == Kind::CallClose => self.go_on(end + 1, tag.end),
-            Some(tag) => self.go_on(end, tag.start),
-        }
-    }
-
-    fn function(&mut self, start: usize, open: usize) {
-        let element = function_tags::read(self.text, &self.tags, open, self.cut);
-        match element.call {
-            Ok(call) => self.found.calls.push(action(call, "function_tags")),
-            Err(reason) => self.found.problem(self.part(start, element.end).to_owned(), reason),
-        }
-        self.go_on(element.next, element.end);
-    }
-}
-
-/// The problems as the model is told, at most [`PROBLEMS_MAX`] and one line on the rest.
-pub(super) fn tell(problems: Vec<Problem>, dialect: Dialect) -> Vec<String> {
-    let right_form = match dialect {
-        Dialect::Openai => "Call tools natively, each with one JSON object as its arguments.",
-        Dialect::Hermes => {
-            "Write a call in this form:\n<tool_call>\n{\"name\": \"tool\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>"
-        }
-    };
-    let rest = problems.len().saturating_sub(PROBLEMS_MAX);
-    let mut told: Vec<String> = problems
-        .into_iter()
-        .take(PROBLEMS_MAX)
-        .map(|problem| match problem {
-            Problem::Unread(written, reason) => {
-                format!("A tool call could not be read and was not carried out: {reason}. It began with: {written}\n{right_form}")
-            }
-            Problem::CallWithinReasoning => {
-                format!("You wrote a tool call within reasoning that you did not close with </think>, so it was not carried out. {right_form}")
-            }
-            Problem::ForgedResponse => {
-                "You wrote a <tool_response> yourself. It and what followed it were ignored: end your turn after your calls, and wait for what the \
-                 tools return."
-                    .to_owned()
-            }
-        })
-        .collect();
-    if rest > 0 {
-        told.push(format!("{rest} more tool calls could not be read either."));
-    }
-    told
 }

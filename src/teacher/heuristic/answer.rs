@@ -20,7 +20,7 @@ const HEADING_COVERAGE: f32 = 0.6;
 /// Another sentence is quoted too when it scores this share of the best.
 const OTHER_SCORE: f32 = 0.7;
 /// A best sentence that scores less says nothing about the question.
-const SCORE_MIN: f32 = 0.15;
+pub(super) const SCORE_MIN: f32 = 0.15;
 
 /// A quotation with its place.
 pub(super) struct Quote {
@@ -39,15 +39,7 @@ pub(super) fn compose(evidence: &Evidence<'_>, best: &[Scored]) -> String {
     if let Some((quote, exact)) = section(evidence) {
         return voice::answer(question, &[quote], &exact);
     }
-    let (keys, exact) = match question.kind {
-        Kind::Explanation => (vec![*first], explanation(evidence, first)),
-        Kind::YesNo => (vec![*first], voice::yes_or_no(question, choice::is_yes(evidence, first)).to_owned()),
-        Kind::Choice => match choice::decide(evidence, best) {
-            Some(choice) => (choice.support, abridged(&choice.text, EXACT_BYTES_MAX)),
-            None => short_answer(evidence, best, first),
-        },
-        _ => short_answer(evidence, best, first),
-    };
+    let (keys, exact) = key_sentences(evidence, best, first);
     let mut quotes: Vec<Quote> = Vec::new();
     let is_key = |other: &&Scored| keys.iter().any(|key| (other.leaf, other.sentence) == (key.leaf, key.sentence));
     let others = best.iter().filter(|other| !is_key(other) && other.score >= OTHER_SCORE * first.score);
@@ -57,6 +49,20 @@ pub(super) fn compose(evidence: &Evidence<'_>, best: &[Scored]) -> String {
         quotes.extend(more.filter(|more| quotes.iter().all(|known| known.text != more.text)));
     }
     voice::answer(question, &quotes, &exact)
+}
+
+/// The sentences that the answer rests on, and the short answer.
+pub(super) fn key_sentences(evidence: &Evidence<'_>, best: &[Scored], first: &Scored) -> (Vec<Scored>, String) {
+    let question = evidence.question;
+    match question.kind {
+        Kind::Explanation => (vec![*first], explanation(evidence, first)),
+        Kind::YesNo => (vec![*first], voice::yes_or_no(question, choice::is_yes(evidence, first)).to_owned()),
+        Kind::Choice => match choice::decide(evidence, best) {
+            Some(choice) => (choice.support, abridged(&choice.text, EXACT_BYTES_MAX)),
+            None => short_answer(evidence, best, first),
+        },
+        _ => short_answer(evidence, best, first),
+    }
 }
 
 /// The best span and its sentence; the best sentence itself when it holds no span.
@@ -136,7 +142,7 @@ fn explanation(evidence: &Evidence<'_>, key: &Scored) -> String {
 }
 
 /// `text`, with an ellipsis where it was cut.
-fn abridged(text: &str, bytes_max: usize) -> String {
+pub(super) fn abridged(text: &str, bytes_max: usize) -> String {
     let text = text.trim();
     let short = shortened(text, bytes_max);
     if short.len() < text.len() { format!("{short}…") } else { short.to_owned() }

@@ -75,11 +75,8 @@ pub(super) struct Scored {
 impl<'a> Evidence<'a> {
     /// Weighs what `conversation` holds.
     pub(super) fn weigh(question: &'a Question, conversation: &Conversation<'a>) -> Self {
-        let mut terms = question.terms.clone();
-        terms.extend(learnt_terms(question, conversation));
-        terms.truncate(TERMS_MAX);
-        let lookup = Lookup::of(&terms);
-        let mut evidence = Self { question, weights: vec![0.0; terms.len()], terms, total: 0.0, leaves: Vec::new(), entries: Vec::new() };
+        let searches = conversation.steps.iter().filter(|step| step.call.tool == "search").map(|step| step.call.text.as_str());
+        let (mut evidence, lookup) = Self::empty(question, searches);
         for (search, (_, page)) in conversation.pages(PageKind::Results).enumerate() {
             evidence.add_entries(search, &page, &lookup);
         }
@@ -89,6 +86,36 @@ impl<'a> Evidence<'a> {
         }
         evidence.learn_rarity();
         evidence
+    }
+
+    /// Weighs results, each as title and snippet, and pages without numbered lines. The id of a result is its number in `results`.
+    pub(super) fn of<'q>(
+        question: &'a Question,
+        searched: impl Iterator<Item = &'q str>,
+        results: &[(&str, &str)],
+        pages: impl IntoIterator<Item = (&'a str, Prose)>,
+    ) -> Self {
+        let (mut evidence, lookup) = Self::empty(question, searched);
+        for (rank, (title, snippet)) in results.iter().enumerate() {
+            let title_hits = lookup.hits(&words(title));
+            let hits = title_hits | lookup.hits(&words(snippet));
+            let (title, snippet) = ((*title).to_owned(), (*snippet).to_owned());
+            evidence.entries.push(Entry { cursor: 0, id: rank as i64, rank, search: 0, title, snippet, title_hits, hits });
+        }
+        for (cursor, (title, prose)) in pages.into_iter().enumerate() {
+            evidence.add_prose(Page::unnumbered(cursor as u32, title), prose, &lookup);
+        }
+        evidence.learn_rarity();
+        evidence
+    }
+
+    fn empty<'q>(question: &'a Question, searched: impl Iterator<Item = &'q str>) -> (Self, Lookup) {
+        let mut terms = question.terms.clone();
+        terms.extend(learnt_terms(question, searched));
+        terms.truncate(TERMS_MAX);
+        let lookup = Lookup::of(&terms);
+        let evidence = Self { question, weights: vec![0.0; terms.len()], terms, total: 0.0, leaves: Vec::new(), entries: Vec::new() };
+        (evidence, lookup)
     }
 
     fn add_entries(&mut self, search: usize, page: &Page<'a>, lookup: &Lookup) {
@@ -119,6 +146,10 @@ impl<'a> Evidence<'a> {
 
     fn add_leaf(&mut self, page: Page<'a>, lookup: &Lookup) {
         let prose = Prose::of(&page);
+        self.add_prose(page, prose, lookup);
+    }
+
+    fn add_prose(&mut self, page: Page<'a>, prose: Prose, lookup: &Lookup) {
         let title_hits = lookup.hits(&words(page.title));
         let hits =
             prose.sentences.iter().map(|sentence| lookup.hits(prose.words.get(sentence.words.clone()).unwrap_or_default())).collect();
@@ -236,12 +267,12 @@ fn stands_together(words: &[Word], pair: &[Term]) -> bool {
 }
 
 /// Words of our own later queries that the question does not have: names found on the way.
-fn learnt_terms(question: &Question, conversation: &Conversation<'_>) -> Vec<Term> {
+fn learnt_terms<'q>(question: &Question, searched: impl Iterator<Item = &'q str>) -> Vec<Term> {
     let mut learnt: Vec<Term> = Vec::new();
-    for step in conversation.steps.iter().filter(|step| step.call.tool == "search") {
-        for word in words(&step.call.text) {
+    for query in searched {
+        for word in words(query) {
             let is_known = question.terms.iter().chain(&learnt).any(|term| term.keys.contains(&word.key));
-            let surface = step.call.text.get(word.start..word.end).unwrap_or_default();
+            let surface = query.get(word.start..word.end).unwrap_or_default();
             if !is_known && !super::lexicon::is_function_word(&surface.to_lowercase()) {
                 learnt.push(Term { surface: surface.to_owned(), keys: vec![word.key], weight: LEARNT_WEIGHT, is_name: true });
             }

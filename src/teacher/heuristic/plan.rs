@@ -10,7 +10,7 @@ use super::{lookup, query};
 /// After this many calls the answer has to be found in what was read.
 const CALLS_MAX: usize = 10;
 /// Below this share of the question's weight the best sentence and its surroundings are weak evidence.
-const COVERAGE_STRONG: f32 = 0.6;
+pub(super) const COVERAGE_STRONG: f32 = 0.6;
 /// One trajectory in this many makes two calls in one turn.
 const PAIRED_ONE_IN: u64 = 10;
 /// Results we ask for: about what one window shows.
@@ -36,7 +36,7 @@ pub(super) struct Dice {
 
 impl Dice {
     /// True once in `n`, by the seed.
-    fn one_in(self, n: u64, salt: u64) -> bool {
+    pub(super) fn one_in(self, n: u64, salt: u64) -> bool {
         self.seed.is_some_and(|seed| mix(seed, salt).is_multiple_of(n))
     }
 

@@ -39,6 +39,26 @@ impl Prose {
         prose
     }
 
+    /// A text without line numbers: each of its lines is a paragraph, without the sign of a list before it.
+    pub(super) fn of_text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let mut paragraphs = Vec::new();
+        let mut at = 0;
+        for line in text.split('\n') {
+            let trimmed = line.trim();
+            let bare = ["- ", "* ", "• ", "> "].iter().find_map(|sign| trimmed.strip_prefix(sign)).unwrap_or(trimmed).trim_start();
+            let end = at + line.trim_end().len();
+            if !bare.is_empty() {
+                paragraphs.push(end - bare.len()..end);
+            }
+            at += line.len() + 1;
+        }
+        let words = words(&text);
+        let mut prose = Self { text, words, sentences: Vec::new(), paragraphs, lines: Vec::new() };
+        prose.cut();
+        prose
+    }
+
     /// The text of a sentence.
     pub(super) fn sentence(&self, number: usize) -> &str {
         self.sentences.get(number).and_then(|sentence| self.text.get(sentence.range.clone())).unwrap_or_default()

@@ -8,6 +8,8 @@ use super::text::{Shape, shortened, words};
 
 /// The longest query we write, in bytes.
 const QUERY_BYTES_MAX: usize = 240;
+/// Terms that weigh no more say too little for a query.
+pub(super) const WEIGHT_MIN: f32 = 0.4;
 /// Words that a query adds to a name.
 const ADDED_WORDS_MAX: usize = 6;
 /// Above this share of the question's weight one passage holds all there is to know, and no name leads further.
@@ -21,7 +23,7 @@ pub(super) fn plain(evidence: &Evidence<'_>) -> Vec<String> {
     if words(&question.text).iter().any(|word| word.shape == Shape::Dense) {
         return distinct([whole]);
     }
-    let content: Vec<&str> = terms.iter().filter(|term| term.weight > 0.4).map(|term| term.surface.as_str()).collect();
+    let content: Vec<&str> = terms.iter().filter(|term| term.weight > WEIGHT_MIN).map(|term| term.surface.as_str()).collect();
     let mut by_weight: Vec<(usize, f32)> = evidence.weights.iter().copied().enumerate().take(terms.len()).collect();
     by_weight.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let mut rare: Vec<usize> = by_weight.iter().take((terms.len() / 2 + 1).max(3)).map(|(number, _)| *number).collect();
@@ -36,57 +38,81 @@ pub(super) fn further(planner: &Planner<'_>) -> Vec<String> {
     let shortest = plain.iter().min_by_key(|query| query.len()).cloned().unwrap_or_default();
     let turn = planner.dice.pick(plain.len(), 2);
     plain.rotate_left(turn);
-    let learnt = [unread_name(planner), bridge(planner), likely_answer(planner, &shortest)];
-    distinct(learnt.into_iter().flatten().chain(plain))
+    let searches = planner.conversation.steps.iter().filter(|step| step.call.tool == "search");
+    let searched = searches.map(|step| step.call.text.as_str()).collect();
+    let known = Known { evidence: planner.evidence, best: planner.best, searched };
+    distinct(known.queries(&shortest).into_iter().chain(plain))
 }
 
-/// A name of the question that neither the best passage nor any title mentions, with what is asked.
-fn unread_name(planner: &Planner<'_>) -> Option<String> {
-    let evidence = planner.evidence;
-    let question = evidence.question;
-    let seen = planner.best.first().map_or(0, |best| evidence.surroundings(best)) | evidence.titles();
-    let is_unread = |name: &&String| {
-        let number_of = |key: u64| question.terms.iter().position(|term| term.keys.contains(&key));
-        let numbers: Vec<usize> = words(name).iter().filter_map(|word| number_of(word.key)).collect();
-        !numbers.is_empty() && numbers.iter().all(|number| seen & (1 << number) == 0)
-    };
-    let name = question.names.iter().find(is_unread)?;
-    let common = question.terms.iter().filter(|term| !term.is_name).map(|term| term.surface.as_str()).take(ADDED_WORDS_MAX);
-    Some([name.as_str()].into_iter().chain(common).collect::<Vec<_>>().join(" "))
+/// What was read, and what was searched for so far.
+pub(super) struct Known<'k> {
+    pub(super) evidence: &'k Evidence<'k>,
+    /// Sentences, the best first.
+    pub(super) best: &'k [Scored],
+    pub(super) searched: Vec<&'k str>,
 }
 
-/// A name that stands near what was found and not in the question, with the terms that nothing covers yet.
-fn bridge(planner: &Planner<'_>) -> Option<String> {
-    let evidence = planner.evidence;
-    let covered = evidence.surroundings(planner.best.first()?) & evidence.asked();
-    if evidence.coverage(covered) >= COVERAGE_WHOLE {
-        return None;
+impl Known<'_> {
+    /// Queries that what was read suggests, the most promising first. `shortest` names the subject in few words.
+    pub(super) fn queries(&self, shortest: &str) -> Vec<String> {
+        [self.unread_name(), self.bridge(), self.likely_answer(shortest)].into_iter().flatten().collect()
     }
-    let name = planner.best.iter().take(3).find_map(|scored| new_name(planner, scored))?;
-    let terms = evidence.question.terms.iter().enumerate();
-    let open = terms.filter(|(number, _)| covered & (1 << number) == 0).map(|(_, term)| term.surface.as_str()).take(ADDED_WORDS_MAX);
-    Some([name.as_str()].into_iter().chain(open).collect::<Vec<_>>().join(" "))
-}
 
-fn new_name(planner: &Planner<'_>, scored: &Scored) -> Option<String> {
-    let leaf = planner.evidence.leaves.get(scored.leaf)?;
-    let asked = planner.evidence.question.text.to_lowercase();
-    let was_searched =
-        |name: &str| planner.conversation.steps.iter().any(|step| step.call.tool == "search" && step.call.text.contains(name));
-    let is_new = |name: &&str| name.len() > 3 && !asked.contains(&name.to_lowercase()) && !was_searched(name);
-    span::names_in(planner.evidence, leaf, scored.sentence).into_iter().find(is_new).map(str::to_owned)
-}
-
-/// The likely answer with the rarest terms: does another page say the same?
-fn likely_answer(planner: &Planner<'_>, shortest: &str) -> Option<String> {
-    if planner.evidence.question.kind == Kind::Explanation {
-        return None;
+    /// A name of the question that neither the best passage nor any title mentions, with what is asked.
+    fn unread_name(&self) -> Option<String> {
+        let evidence = self.evidence;
+        let question = evidence.question;
+        let seen = self.best.first().map_or(0, |best| evidence.surroundings(best)) | evidence.titles();
+        let is_unread = |name: &&String| {
+            let number_of = |key: u64| question.terms.iter().position(|term| term.keys.contains(&key));
+            let numbers: Vec<usize> = words(name).iter().filter_map(|word| number_of(word.key)).collect();
+            !numbers.is_empty() && numbers.iter().all(|number| seen & (1 << number) == 0)
+        };
+        let name = question.names.iter().find(is_unread)?;
+        let common = question.terms.iter().filter(|term| !term.is_name && term.weight > WEIGHT_MIN);
+        let common = common.map(|term| term.surface.as_str()).take(ADDED_WORDS_MAX);
+        Some([name.as_str()].into_iter().chain(common).collect::<Vec<_>>().join(" "))
     }
-    let span = span::best(planner.evidence, planner.best)?;
-    Some(format!("{shortest} {}", span.text))
+
+    /// A name that stands near what was found and not in the question, with the terms that nothing covers yet.
+    fn bridge(&self) -> Option<String> {
+        let evidence = self.evidence;
+        let covered = evidence.surroundings(self.best.first()?) & evidence.asked();
+        if evidence.coverage(covered) >= COVERAGE_WHOLE {
+            return None;
+        }
+        let name = self.name_near()?;
+        let terms = evidence.question.terms.iter().enumerate();
+        let open = terms.filter(|(number, term)| covered & (1 << number) == 0 && term.weight > WEIGHT_MIN);
+        let open = open.map(|(_, term)| term.surface.as_str()).take(ADDED_WORDS_MAX);
+        Some([name.as_str()].into_iter().chain(open).collect::<Vec<_>>().join(" "))
+    }
+
+    /// A name that stands near what was found, not in the question and not searched for yet.
+    pub(super) fn name_near(&self) -> Option<String> {
+        self.best.iter().take(3).find_map(|scored| self.new_name(scored))
+    }
+
+    fn new_name(&self, scored: &Scored) -> Option<String> {
+        let leaf = self.evidence.leaves.get(scored.leaf)?;
+        let asked = self.evidence.question.text.to_lowercase();
+        let was_searched = |name: &str| self.searched.iter().any(|query| query.contains(name));
+        let is_new = |name: &&str| name.len() > 3 && !asked.contains(&name.to_lowercase()) && !was_searched(name);
+        span::names_in(self.evidence, leaf, scored.sentence).into_iter().find(is_new).map(str::to_owned)
+    }
+
+    /// The likely answer with the rarest terms: does another page say the same?
+    fn likely_answer(&self, shortest: &str) -> Option<String> {
+        if self.evidence.question.kind == Kind::Explanation {
+            return None;
+        }
+        let span = span::best(self.evidence, self.best)?;
+        Some(format!("{shortest} {}", span.text))
+    }
 }
 
-fn distinct(candidates: impl IntoIterator<Item = String>) -> Vec<String> {
+/// Each query once, cut to a bearable length, without empty ones.
+pub(super) fn distinct(candidates: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut queries: Vec<String> = Vec::new();
     for query in candidates {
         let query = shortened(&query, QUERY_BYTES_MAX).trim().to_owned();

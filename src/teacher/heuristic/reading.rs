@@ -7,6 +7,7 @@ use model::settings::Dialect;
 use model::{Action, Completion, FinishReason, Message, Role, Usage};
 use serde_json::Value;
 
+use super::decompose::web;
 use crate::dialect;
 
 /// A conversation, read.
@@ -15,6 +16,8 @@ pub(super) struct Conversation<'a> {
     pub(super) asked: &'a str,
     /// Calls in order, each with what it brought.
     pub(super) steps: Vec<Step<'a>>,
+    /// Later messages of the user that are no observations, each with the number of steps before it.
+    pub(super) told: Vec<(usize, &'a str)>,
     pub(super) demand: Demand,
 }
 
@@ -32,6 +35,8 @@ pub(super) enum Demand {
 /// One call and its result.
 pub(super) struct Step<'a> {
     pub(super) call: Call,
+    /// What it brought, as written.
+    pub(super) observed: &'a str,
     /// The page it showed; `None` when it failed.
     pub(super) page: Option<Page<'a>>,
 }
@@ -42,6 +47,8 @@ pub(super) struct Call {
     pub(super) tool: String,
     /// A query or a pattern.
     pub(super) text: String,
+    /// The queries or addresses of a web tool, which takes several.
+    pub(super) list: Vec<String>,
     pub(super) id: Option<i64>,
     pub(super) cursor: Option<i64>,
     pub(super) loc: Option<i64>,
@@ -72,6 +79,7 @@ impl<'a> Conversation<'a> {
     pub(super) fn read(messages: &'a [Message]) -> Self {
         let mut asked = None;
         let mut steps: Vec<Step<'a>> = Vec::new();
+        let mut told = Vec::new();
         let mut answered = 0;
         let mut demand = Demand::Nothing;
         for message in messages {
@@ -81,19 +89,20 @@ impl<'a> Conversation<'a> {
                 Role::Assistant => {
                     // A call that nothing answered was never carried out.
                     steps.truncate(answered);
-                    steps.extend(calls_of(message).into_iter().map(|call| Step { call, page: None }));
+                    steps.extend(calls_of(message).into_iter().map(|call| Step { call, observed: "", page: None }));
                     demand = Demand::Nothing;
                 }
                 Role::Tool | Role::User => {
                     let blocks = observations(message);
                     if blocks.is_empty() {
+                        told.push((answered, message.text.as_str()));
                         demand = demand.max(demand_of(&message.text));
                     }
                     for block in blocks {
                         let page = Page::read(block);
                         match steps.get_mut(answered) {
-                            Some(step) => step.page = page,
-                            None => steps.push(Step { call: Call::default(), page }),
+                            Some(step) => (step.observed, step.page) = (block, page),
+                            None => steps.push(Step { call: Call::default(), observed: block, page }),
                         }
                         answered += 1;
                     }
@@ -101,7 +110,7 @@ impl<'a> Conversation<'a> {
             }
         }
         steps.truncate(answered);
-        Self { asked: asked.unwrap_or_default(), steps, demand }
+        Self { asked: asked.unwrap_or_default(), steps, told, demand }
     }
 
     /// All pages of one kind, with the number of the step that showed each.
@@ -116,16 +125,28 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// The observations in a message: all of a tool's, what stands between tags in a user's.
+/// Tags between which observations come.
+const FRAMES: [(&str, &str); 2] = [("<tool_response>", "</tool_response>"), ("<observation>", "</observation>")];
+
+/// The observations in a message: all of a tool's, what stands between tags in a user's. A notice may name the tags and has none.
 fn observations(message: &Message) -> Vec<&str> {
     let text = message.text.as_str();
-    if text.contains("<tool_response>") {
-        let blocks = text.split("<tool_response>").skip(1);
-        return blocks.map(|block| block.split("</tool_response>").next().unwrap_or(block).trim()).collect();
+    if message.role == Role::User && text.starts_with(NOTICE) {
+        return Vec::new();
     }
-    let is_page = message.role == Role::User && header(text.trim_start()).is_some();
+    for (open, close) in FRAMES {
+        if text.contains(open) {
+            let blocks = text.split(open).skip(1);
+            return blocks.map(|block| block.split(close).next().unwrap_or(block).trim()).collect();
+        }
+    }
+    let is_shown = |text: &str| header(text).is_some() || web::is_observation(text);
+    let is_page = message.role == Role::User && is_shown(text.trim_start());
     if message.role == Role::Tool || is_page { vec![text.trim()] } else { Vec::new() }
 }
+
+/// How a message begins that the recipe injects.
+pub(super) const NOTICE: &str = "Notice:";
 
 fn demand_of(notice: &str) -> Demand {
     let notice = notice.to_lowercase();
@@ -159,6 +180,7 @@ impl Call {
         Self {
             tool: action.tool.clone(),
             text: text.unwrap_or_default().to_owned(),
+            list: web::arguments(action),
             id: number("id"),
             cursor: number("cursor"),
             loc: number("loc"),
@@ -184,6 +206,11 @@ impl<'a> Page<'a> {
             () => PageKind::Document,
         };
         Some(Self { cursor, kind, title, shown, last_line, body })
+    }
+
+    /// A page without numbered lines; what stands on it is read apart.
+    pub(super) fn unnumbered(cursor: u32, title: &'a str) -> Self {
+        Self { cursor, kind: PageKind::Document, title, shown: (0, 0), last_line: 0, body: "" }
     }
 
     /// The lines, each with its number.

@@ -1,6 +1,6 @@
 //! The heuristic against a small library of our own, with a browser of a few lines in the real one's format.
 
-use model::settings::Dialect;
+use model::settings::{Dialect, Mode};
 use model::{Action, Message, Role, Sampling};
 use proptest::prelude::*;
 
@@ -100,7 +100,7 @@ fn run(question: &str, sampling: &Sampling, dialect: Dialect) -> Run {
         let completion = complete(&messages, Calls::Offered, sampling);
         let reading = dialect::read(dialect, &completion);
         assert!(reading.problems.is_empty() && reading.reasoning.is_some(), "{}", completion.text);
-        messages.push(dialect::assistant_message(dialect, &completion));
+        messages.push(dialect::assistant_message(dialect, Mode::Chat, &completion));
         if reading.actions.is_empty() {
             run.answer = reading.text;
             run.opened = shelf.opened;
@@ -109,7 +109,7 @@ fn run(question: &str, sampling: &Sampling, dialect: Dialect) -> Run {
         run.calls_per_turn.push(reading.actions.len());
         for action in reading.actions {
             let observation = shelf.perform(&action);
-            messages.push(dialect::observation_message(dialect, &observation, &action));
+            messages.push(dialect::observation_message(dialect, Mode::Chat, &observation, &action));
             run.actions.push(action);
         }
     }
@@ -191,12 +191,12 @@ fn without_any_result_it_tries_other_words_and_then_says_so() {
     let answer = loop {
         let completion = complete(&messages, Calls::Offered, &sampling(0.0, 1));
         let reading = dialect::read(Dialect::Hermes, &completion);
-        messages.push(dialect::assistant_message(Dialect::Hermes, &completion));
+        messages.push(dialect::assistant_message(Dialect::Hermes, Mode::Chat, &completion));
         if reading.actions.is_empty() {
             break reading.text;
         }
         for action in reading.actions {
-            messages.push(dialect::observation_message(Dialect::Hermes, "Nothing was found.", &action));
+            messages.push(dialect::observation_message(Dialect::Hermes, Mode::Chat, "Nothing was found.", &action));
             queries.push(action.arguments["query"].clone());
         }
     };

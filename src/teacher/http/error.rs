@@ -16,7 +16,7 @@ use crate::{TeacherError, TeacherErrorKind};
 const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// A failed call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trouble {
     pub(super) kind: TeacherErrorKind,
     pub(super) message: String,
@@ -27,6 +27,8 @@ pub(super) struct Trouble {
     pub(super) elsewhere: bool,
     /// Whether the whole server may be down, and not just this call.
     pub(super) doubts_server: bool,
+    /// Whether the server has too many requests.
+    pub(super) is_overload: bool,
     /// Whether the server speaks against the reasoning that was sent back to it.
     pub(super) refuses_reasoning: bool,
 }
@@ -46,7 +48,16 @@ impl From<Trouble> for TeacherError {
 impl Trouble {
     fn new(kind: TeacherErrorKind, message: String) -> Self {
         let try_again = kind == TeacherErrorKind::Transient;
-        Self { kind, message, retry_after: None, try_again, elsewhere: false, doubts_server: false, refuses_reasoning: false }
+        Self {
+            kind,
+            message,
+            retry_after: None,
+            try_again,
+            elsewhere: false,
+            doubts_server: false,
+            is_overload: false,
+            refuses_reasoning: false,
+        }
     }
 
     pub(super) fn permanent(message: String) -> Self {
@@ -62,14 +73,29 @@ impl Trouble {
         Self { elsewhere: true, ..Self::outage(message) }
     }
 
+    /// The server is not there.
+    pub(super) fn unreachable(message: String) -> Self {
+        Self::misconfigured(message)
+    }
+
     /// An answer that came, but is no completion.
     pub(super) fn no_completion(what: &str) -> Self {
-        Self::new(TeacherErrorKind::Transient, format!("read the completion: {what}"))
+        Self { doubts_server: true, ..Self::new(TeacherErrorKind::Transient, format!("read the completion: {what}")) }
+    }
+
+    /// Whether the server is the trouble and not the request, so that another server may do better at once.
+    pub(super) fn is_of_server(&self) -> bool {
+        self.elsewhere || self.doubts_server || self.is_overload
+    }
+
+    /// Whether `timeout_s` went by. Only that doubts the server and is not tried again at the same one.
+    pub(super) fn is_timeout(&self) -> bool {
+        self.doubts_server && !self.try_again
     }
 
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         if error.is_connect() {
-            return Self::misconfigured(format!("connect: {}; start the server or correct `endpoints`", causes(error)));
+            return Self::unreachable(format!("connect: {}; start the server or correct `endpoints`", causes(error)));
         }
         if error.is_timeout() {
             // Another full timeout within this call would hold the job too long.
@@ -88,7 +114,7 @@ impl Trouble {
     }
 
     /// The same with the endpoint's name, and without the key wherever a server echoed it.
-    pub(super) fn at(mut self, endpoint: String, key: Option<&str>) -> Self {
+    pub(super) fn at(mut self, endpoint: &str, key: Option<&str>) -> Self {
         if let Some(key) = key.filter(|key| !key.is_empty()) {
             self.message = self.message.replace(key, "[key]");
         }
@@ -158,8 +184,12 @@ pub(super) fn of_status(status: StatusCode, said: &Said) -> Trouble {
         404 | 405 => Trouble::misconfigured(format!(
             "complete: {words} ({status}); check that the server has `model`, and that the endpoint ends in /v1"
         )),
-        408 | 409 | 425 | 429 => Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}")),
-        500.. => Trouble { doubts_server: true, ..Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}")) },
+        code @ (408 | 409 | 425 | 429 | 500..) => Trouble {
+            doubts_server: code >= 500,
+            // 529 is how some providers say 503.
+            is_overload: matches!(code, 429 | 503 | 529),
+            ..Trouble::new(TeacherErrorKind::Transient, format!("complete: {status}: {words}"))
+        },
         _ => Trouble {
             refuses_reasoning: said.speaks_of_reasoning(),
             ..Trouble::permanent(format!(
@@ -206,6 +236,15 @@ mod tests {
         ] {
             assert_eq!(kind(status, body), TeacherErrorKind::ContextOverflow, "{body}");
         }
+    }
+
+    #[test]
+    fn too_many_requests_are_told_from_a_broken_server() {
+        let classed = |status| {
+            let trouble = of_status(StatusCode::from_u16(status).expect("a status"), &Said::default());
+            (trouble.is_overload, trouble.doubts_server)
+        };
+        assert_eq!([429, 503, 529, 500, 408].map(classed), [(true, false), (true, true), (true, true), (false, true), (false, false)]);
     }
 
     #[test]

@@ -10,12 +10,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use model::{FinishReason, JobId, JournalKey, Message, Role, Sampling, ToolCall, ToolDefinition, Uid};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::Calls;
+use crate::{Calls, Rendered};
+
+mod pool;
 
 const KEY: &str = "key-that-nobody-may-see";
 
@@ -32,6 +34,8 @@ struct Seen {
 struct Server {
     script: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// How often it was asked for its models.
+    listings: Arc<AtomicU32>,
     address: SocketAddr,
 }
 
@@ -54,7 +58,8 @@ impl Server {
     async fn start(script: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let server = Self { script: Arc::new(Mutex::new(script.into_iter().collect())), seen: Arc::default(), address };
+        let script = Arc::new(Mutex::new(script.into_iter().collect()));
+        let server = Self { script, seen: Arc::default(), listings: Arc::default(), address };
         let routes = Router::new().fallback(serve).with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         server
@@ -64,6 +69,11 @@ impl Server {
         self.seen.lock().expect("no panic under the lock").clone()
     }
 
+    /// Answers so from now on.
+    fn becomes(&self, answer: Answer) {
+        *self.script.lock().expect("no panic under the lock") = [answer].into();
+    }
+
     fn endpoint(&self) -> String {
         format!("http://{}/v1", self.address)
     }
@@ -71,6 +81,7 @@ impl Server {
 
 async fn serve(State(server): State<Server>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     if method == Method::GET {
+        server.listings.fetch_add(1, Ordering::Relaxed);
         return (StatusCode::OK, "{\"data\": []}").into_response();
     }
     let body = serde_json::from_slice(&body).expect("requests are JSON");
@@ -93,6 +104,7 @@ fn teacher(endpoints: &[String], extra: Value) -> HttpTeacher {
         api_key_env: None,
         timeout_s: 30,
         extra: extra.as_object().cloned().unwrap_or_default(),
+        ..HttpSettings::default()
     };
     let mut teacher = HttpTeacher::new(&settings, "some-model", Some(KEY.to_owned())).expect("valid settings");
     teacher.policy = Policy { first: Duration::from_millis(4), max: Duration::from_millis(40), tries: Some(3) };
@@ -104,6 +116,7 @@ fn request(messages: Vec<Message>, tools: Vec<ToolDefinition>) -> Request {
         job: JobId::of(&Uid("u".into()), "seed", 0),
         key: JournalKey { thread: 0, turn: 3, call: 0 },
         messages: Arc::new(messages),
+        rendered: Rendered::default(),
         tools: Arc::new(tools),
         sampling: Sampling { temperature: 0.7, top_p: 0.9, max_completion_tokens: 77, seed: 0x7fff_fffe },
         calls: Calls::Offered,
@@ -112,6 +125,15 @@ fn request(messages: Vec<Message>, tools: Vec<ToolDefinition>) -> Request {
 
 fn question() -> Request {
     request(vec![Message::text(Role::System, "rules"), Message::text(Role::User, "which dam?")], Vec::new())
+}
+
+/// A question whose thread goes to server `number` by itself.
+fn at_home(teacher: &HttpTeacher, number: usize) -> Request {
+    (0..).map(of_job).find(|asked| teacher.pool.home(Thread::of(&asked.job, 0)) == number).expect("every server has jobs")
+}
+
+fn of_job(number: u32) -> Request {
+    Request { job: JobId::of(&Uid("u".into()), "seed", number), ..question() }
 }
 
 async fn fails(teacher: &HttpTeacher) -> TeacherError {
@@ -237,7 +259,7 @@ async fn completions_are_read_in_every_shape_that_servers_send() {
     assert!(ids.iter().all(|id| *id == "b" || (id.len() == 9 && id.chars().all(|c| c.is_ascii_alphanumeric()))), "{ids:?}");
 
     assert_eq!((parts.text.as_str(), parts.reasoning.as_deref(), parts.finish_reason), ("yes", Some("so"), FinishReason::Other));
-    assert_eq!((cut.reasoning.as_deref(), cut.finish_reason, cut.usage.completion_tokens), (Some("r"), FinishReason::Length, 0));
+    assert_eq!((cut.reasoning.as_deref(), cut.finish_reason), (Some("r"), FinishReason::Length));
     assert_eq!((refused.text.as_str(), refused.finish_reason), ("I will not.", FinishReason::ContentFilter));
 }
 
@@ -406,11 +428,10 @@ async fn only_when_no_endpoint_can_be_reached_it_is_an_outage() {
 #[tokio::test]
 async fn a_job_in_trouble_at_one_endpoint_goes_to_the_next() {
     let (broken, sound) = (Server::start([answer(500, "")]).await, Server::start([said("yes")]).await);
-    for endpoints in [[broken.endpoint(), sound.endpoint()], [sound.endpoint(), broken.endpoint()]] {
-        let completion = teacher(&endpoints, json!({})).complete(&question()).await.expect("one of two works");
-        assert_eq!(completion.text, "yes");
-    }
-    assert_eq!(broken.seen().len(), 1);
+    let teacher = teacher(&[broken.endpoint(), sound.endpoint()], json!({}));
+    let completion = teacher.complete(&at_home(&teacher, 0)).await.expect("one of two works");
+    assert_eq!((completion.text.as_str(), broken.seen().len(), sound.seen().len()), ("yes", 1, 1));
+    assert_eq!(sound.seen()[0].headers[RETRY_COUNT_HEADER], "1");
 }
 
 #[tokio::test]
@@ -422,7 +443,13 @@ async fn an_answer_larger_than_the_bound_is_not_read() {
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_before_anything_is_opened() {
-    let settings = |endpoint: &str| HttpSettings { endpoints: vec![endpoint.into()], api_key_env: None, timeout_s: 1, extra: Map::new() };
+    let settings = |endpoint: &str| HttpSettings {
+        endpoints: vec![endpoint.into()],
+        api_key_env: None,
+        timeout_s: 1,
+        extra: Map::new(),
+        ..HttpSettings::default()
+    };
     assert!(HttpTeacher::new(&settings("localhost:8000"), "m", None).is_err());
     let error = HttpTeacher::new(&settings("http://localhost:8000/v1"), "m", Some("a\nb".into())).expect_err("no header may hold it");
     assert!(!error.message.contains("a\nb"));

@@ -17,6 +17,7 @@ fn request(turn: u32, question: &str) -> Request {
         job: JobId::of(&Uid("u".into()), "seed", 0),
         key: JournalKey { thread: 0, turn, call: 0 },
         messages: Arc::new(vec![Message::text(Role::User, question)]),
+        rendered: crate::Rendered::default(),
         tools: Arc::default(),
         calls: Calls::Offered,
         sampling: Sampling { temperature: 0.0, top_p: 1.0, max_completion_tokens: 100, seed: 1 },

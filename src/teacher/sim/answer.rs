@@ -1,58 +1,59 @@
-//! The played teacher's completion in the shape of a chat completion: calls natively where the client offered tools, else in the text.
+//! A completion as the body of an answer, for either interface.
 
-use model::settings::Dialect;
-use model::{Action, Completion, FinishReason};
+use model::settings::Mode;
 use serde_json::{Value, json};
 
-use super::wire::Asked;
-use crate::{Calls, dialect};
+use super::asked::Asked;
+use super::played::Played;
 
-/// The body of the answer.
-pub(super) fn write(asked: &Asked, completion: &Completion, prompt_tokens: u64, count_tokens: fn(&str) -> u32) -> Value {
-    let reading = dialect::read(Dialect::Hermes, completion);
-    let may_call = !asked.request.tools.is_empty() && asked.request.calls == Calls::Offered;
-    let is_native = may_call && !reading.actions.is_empty();
-    let mut message = if is_native {
-        let calls: Vec<Value> = reading.actions.iter().enumerate().map(|(index, action)| call(asked, index, action)).collect();
-        let content = if reading.text.is_empty() { Value::Null } else { json!(reading.text) };
-        json!({"role": "assistant", "content": content, "tool_calls": calls})
-    } else {
-        json!({"role": "assistant", "content": completion.text})
+/// The body of an answer that is not streamed.
+pub(super) fn write(asked: &Asked, played: &Played, prompt_tokens: u64) -> Value {
+    let mut choice = match asked.mode {
+        Mode::Chat => json!({"index": 0, "message": message(asked, played)}),
+        Mode::Completion => json!({"index": 0, "text": played.text}),
     };
-    let reasoning = if is_native { &reading.reasoning } else { &completion.reasoning };
-    if let Some(reasoning) = reasoning {
-        message["reasoning_content"] = json!(reasoning);
-    }
-    let completion_tokens = match completion.usage.completion_tokens {
-        0 => u64::from(count_tokens(&completion.text)) + completion.reasoning.as_deref().map_or(0, |text| u64::from(count_tokens(text))),
-        counted => counted,
-    };
+    choice["logprobs"] = Value::Null;
+    choice["finish_reason"] = json!(played.finish_reason);
+    choice["stop_reason"] = json!(played.stop_reason);
     json!({
-        "id": format!("chatcmpl-{}", asked.id),
-        "object": "chat.completion",
+        "id": id(asked),
+        "object": if asked.mode == Mode::Chat { "chat.completion" } else { "text_completion" },
         // No clock: the same request gets the same bytes.
         "created": 0,
         "model": asked.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason(completion, is_native)}],
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
-        },
+        "choices": [choice],
+        "usage": usage(played, prompt_tokens),
     })
 }
 
-fn call(asked: &Asked, index: usize, action: &Action) -> Value {
-    let arguments = Value::from(action.arguments.clone()).to_string();
-    let id = format!("call_{}_{index}", asked.id);
-    json!({"id": id, "type": "function", "function": {"name": action.tool, "arguments": arguments}})
+fn message(asked: &Asked, played: &Played) -> Value {
+    let content = if played.text.is_empty() && !played.calls.is_empty() { Value::Null } else { json!(played.text) };
+    let mut message = json!({"role": "assistant", "content": content});
+    if let Some(reasoning) = &played.reasoning {
+        message["reasoning_content"] = json!(reasoning);
+    }
+    if !played.calls.is_empty() {
+        let call = |(index, call): (usize, &super::played::Called)| json!({"id": call_id(asked, index), "type": "function", "function": {"name": call.name, "arguments": call.arguments}});
+        message["tool_calls"] = played.calls.iter().enumerate().map(call).collect();
+    }
+    message
 }
 
-fn finish_reason(completion: &Completion, is_native: bool) -> &'static str {
-    match completion.finish_reason {
-        FinishReason::Length => "length",
-        FinishReason::ContentFilter => "content_filter",
-        _ if is_native => "tool_calls",
-        _ => "stop",
-    }
+/// The id of an answer.
+pub(super) fn id(asked: &Asked) -> String {
+    format!("{}-{}", if asked.mode == Mode::Chat { "chatcmpl" } else { "cmpl" }, asked.id)
+}
+
+/// The id of a native call.
+pub(super) fn call_id(asked: &Asked, index: usize) -> String {
+    format!("call_{}_{index}", asked.id)
+}
+
+/// The usage of an answer.
+pub(super) fn usage(played: &Played, prompt_tokens: u64) -> Value {
+    json!({
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": played.tokens,
+        "total_tokens": prompt_tokens + played.tokens,
+    })
 }

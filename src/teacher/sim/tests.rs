@@ -1,10 +1,14 @@
 //! The contract of the played provider, asked over real HTTP by the HTTP teacher and by hand.
 
-use std::collections::BTreeMap;
+mod faults;
+mod load;
+mod raw;
+mod streamed;
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use model::settings::{Dialect, HttpSettings};
+use model::settings::{Dialect, HttpSettings, Mode};
 use model::{Completion, FinishReason, JobId, JournalKey, Message, Role, Sampling, ToolDefinition, Uid, Usage};
 use serde_json::{Map, Value, json};
 
@@ -30,7 +34,11 @@ impl Teacher for Parrot {
             format!("<think>done</think>Seen: {}", last.replace("tool_response>", "page>"))
         } else {
             let arguments = Map::from_iter([("query".to_owned(), json!(last))]);
-            format!("<think>hm</think>{}\n{}", dialect::write("search", &arguments), dialect::write("find", &arguments))
+            format!(
+                "<think>hm</think>{}\n{}",
+                dialect::write(Dialect::Hermes, "search", &arguments),
+                dialect::write(Dialect::Hermes, "find", &arguments)
+            )
         };
         Ok(Completion { text, reasoning: None, calls: vec![], finish_reason: FinishReason::Stop, usage: Usage::default(), model: None })
     }
@@ -39,6 +47,7 @@ impl Teacher for Parrot {
 struct Running {
     base: String,
     parrot: Arc<Parrot>,
+    server: Arc<Server>,
 }
 
 async fn start(settings: SimSettings) -> Running {
@@ -48,12 +57,19 @@ async fn start(settings: SimSettings) -> Running {
     let count = |text: &str| u32::try_from(text.len() / 4).expect("short texts");
     let sim = Sim::bind(settings, Arc::clone(&parrot) as Arc<dyn Teacher>, count).await.expect("a free port");
     let base = format!("http://{}/v1", sim.address().expect("bound"));
+    let server = Arc::clone(&sim.server);
     tokio::spawn(sim.serve(std::future::pending()));
-    Running { base, parrot }
+    Running { base, parrot, server }
+}
+
+/// A client that keeps no connection: one that is kept has a timer, to which a paused clock would jump.
+fn plain_client() -> reqwest::Client {
+    reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client")
 }
 
 fn client(base: &str) -> HttpTeacher {
-    let settings = HttpSettings { endpoints: vec![base.to_owned()], api_key_env: None, timeout_s: 30, extra: Map::new() };
+    let settings =
+        HttpSettings { endpoints: vec![base.to_owned()], api_key_env: None, timeout_s: 30, extra: Map::new(), ..HttpSettings::default() };
     HttpTeacher::new(&settings, "heuristic", None).expect("valid settings")
 }
 
@@ -63,6 +79,7 @@ fn asking(text: &str, is_native: bool) -> Request {
         job: JobId::of(&Uid("u".into()), "seed", 0),
         key: JournalKey { thread: 0, turn: 0, call: 0 },
         messages: Arc::new(vec![Message::text(Role::System, "rules"), Message::text(Role::User, text)]),
+        rendered: crate::Rendered::default(),
         tools: Arc::new(if is_native { vec![tool] } else { Vec::new() }),
         sampling: Sampling { temperature: 1.0, top_p: 0.95, max_completion_tokens: 100, seed: 5 },
         calls: Calls::Offered,
@@ -70,8 +87,12 @@ fn asking(text: &str, is_native: bool) -> Request {
 }
 
 async fn post(base: &str, body: impl ToString) -> (StatusCode, Value) {
-    let url = format!("{base}/chat/completions");
-    let response = reqwest::Client::new().post(url).body(body.to_string()).send().await.expect("an answer");
+    post_to(base, "chat/completions", body).await
+}
+
+async fn post_to(base: &str, path: &str, body: impl ToString) -> (StatusCode, Value) {
+    let url = format!("{base}/{path}");
+    let response = plain_client().post(url).body(body.to_string()).send().await.expect("an answer");
     let status = StatusCode::from_u16(response.status().as_u16()).expect("a status");
     (status, response.json().await.expect("JSON"))
 }
@@ -90,9 +111,9 @@ async fn both_dialects_hold_a_conversation_over_http() {
         assert_eq!(reading.reasoning.as_deref(), Some("hm"));
         assert_eq!(reading.actions.iter().map(|action| action.tool.as_str()).collect::<Vec<_>>(), ["search", "find"]);
         let mut messages = request.messages.to_vec();
-        messages.push(dialect::assistant_message(dialect, &completion));
-        messages.push(dialect::observation_message(dialect, "page one", &reading.actions[0]));
-        messages.push(dialect::observation_message(dialect, "page two", &reading.actions[1]));
+        messages.push(dialect::assistant_message(dialect, Mode::Chat, &completion));
+        messages.push(dialect::observation_message(dialect, Mode::Chat, "page one", &reading.actions[0]));
+        messages.push(dialect::observation_message(dialect, Mode::Chat, "page two", &reading.actions[1]));
         request.messages = Arc::new(messages);
         let answer = dialect::read(dialect, &teacher.complete(&request).await.expect("an answer"));
         assert!(answer.text.contains("page two"), "{answer:?}");
@@ -147,7 +168,8 @@ async fn the_same_request_gets_the_same_bytes() {
 
 #[tokio::test]
 async fn a_client_that_tries_again_always_comes_through() {
-    let settings = SimSettings { rate_429: 0.6, rate_500: 0.3, retry_after_s: 0, ..SimSettings::default() };
+    let mut settings = SimSettings { retry_after_s: 0, trickle: Duration::from_millis(20), ..SimSettings::default() };
+    settings.set_faults("server=0.12,hang=0").expect("known");
     let running = start(settings).await;
     let teacher = client(&running.base);
     let asked: Vec<Request> = (0..12).map(|n| asking(&format!("question {n}"), false)).collect();
@@ -174,7 +196,7 @@ async fn a_prompt_beyond_the_context_is_refused_as_openai_refuses_it() {
 async fn malformed_requests_are_refused_with_what_is_wrong() {
     let running = start(SimSettings::default()).await;
     let user = json!([{"role": "user", "content": "q"}]);
-    let cases: BTreeMap<&str, Value> = BTreeMap::from([
+    let cases: Vec<(&str, Value)> = Vec::from([
         ("`model`", json!({"messages": user})),
         ("`messages`", json!({"model": "m", "messages": []})),
         ("messages[0]: unknown role", json!({"model": "m", "messages": [{"role": "oracle", "content": "q"}]})),
@@ -187,13 +209,24 @@ async fn malformed_requests_are_refused_with_what_is_wrong() {
         ("`tools`", json!({"model": "m", "messages": user, "tools": [{"name": "f"}]})),
         ("`temperature`", json!({"model": "m", "messages": user, "temperature": "hot"})),
         ("`max_tokens`", json!({"model": "m", "messages": user, "max_tokens": 0})),
-        ("`stream`", json!({"model": "m", "messages": user, "stream": true})),
+        ("`max_tokens`", json!({"model": "m", "messages": user, "max_tokens": -1})),
+        ("`seed`", json!({"model": "m", "messages": user, "seed": 0.5})),
+        ("`stream`", json!({"model": "m", "messages": user, "stream": "yes"})),
+        ("`stream_options`", json!({"model": "m", "messages": user, "stream_options": {"include_usage": true}})),
+        ("`stop`", json!({"model": "m", "messages": user, "stop": ["a", ""]})),
+        ("`stop`", json!({"model": "m", "messages": user, "stop": 4})),
+        ("`n` may only be 1", json!({"model": "m", "messages": user, "n": 2})),
+        ("`best_of`", json!({"model": "m", "messages": user, "best_of": 2})),
+        ("`logprobs`", json!({"model": "m", "messages": user, "logprobs": true})),
+        ("`echo`", json!({"model": "m", "messages": user, "echo": true})),
     ]);
     for (problem, body) in cases {
         let (status, answer) = post(&running.base, &body).await;
         assert_eq!((status, &answer["error"]["type"]), (StatusCode::BAD_REQUEST, &json!("invalid_request_error")), "{body}");
         assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains(problem)), "{problem}: {answer}");
     }
+    let harmless = json!({"model": "m", "messages": user, "n": 1, "logprobs": false, "top_logprobs": null, "skip_special_tokens": false});
+    assert_eq!(post(&running.base, &harmless).await.0, StatusCode::OK, "what demands nothing is no demand");
     let (status, answer) = post(&running.base, "{\"model\": ").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains("JSON")));
@@ -215,4 +248,84 @@ async fn it_lists_its_model_and_ends_when_told_to() {
     assert!(reqwest::get(format!("{base}/health")).await.expect("an answer").status().is_success());
     stop.send(()).expect("still serving");
     serving.await.expect("no panic").expect("a clean end");
+}
+
+#[tokio::test]
+async fn every_text_dialect_is_played_and_heard_over_http() {
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| !matches!(dialect, Dialect::Openai | Dialect::Tags)) {
+        let running = start(SimSettings { dialect: Some(dialect), ..SimSettings::default() }).await;
+        let mut request = asking("which dam?", true);
+        let completion = client(&running.base).complete(&request).await.expect("an answer");
+        assert_eq!(completion.calls, [], "{dialect:?}: a server that parses nothing reports no call");
+        let reading = dialect::read(dialect, &completion);
+        assert_eq!(reading.actions.iter().map(|action| action.tool.as_str()).collect::<Vec<_>>(), ["search", "find"], "{completion:?}");
+        assert_eq!(reading.actions[0].arguments["query"], json!("which dam?"), "{dialect:?}");
+        assert!(reading.problems.is_empty(), "{dialect:?}: {:?}", reading.problems);
+
+        let mut messages = request.messages.to_vec();
+        messages.push(dialect::assistant_message(dialect, Mode::Chat, &completion));
+        request.messages = Arc::new(messages);
+        client(&running.base).complete(&request).await.expect("an answer");
+        let heard = running.parrot.heard.lock().expect("no panic under the lock").clone();
+        assert!(heard[1][2].text.contains("<tool_call>\n{\"name\": \"search\""), "{dialect:?} is heard as the text dialect: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn reasoning_stands_apart_where_calls_are_native_and_in_the_text_elsewhere() {
+    let running = start(SimSettings::default()).await;
+    let answered = [Message::text(Role::User, "q"), Message::text(Role::User, "<tool_response>\npage\n</tool_response>")];
+    for (is_native, reasoning, begins) in [(true, Some("done"), "Seen"), (false, None, "<think>done</think>Seen")] {
+        let request = Request { messages: Arc::new(answered.to_vec()), ..asking("q", is_native) };
+        let completion = client(&running.base).complete(&request).await.expect("an answer");
+        assert_eq!((completion.reasoning.as_deref(), completion.text.starts_with(begins)), (reasoning, true), "{completion:?}");
+    }
+}
+
+#[tokio::test]
+async fn usage_counts_all_that_was_written_with_the_counter_that_was_given() {
+    let running = start(SimSettings::default()).await;
+    let asked = json!({"model": "m", "messages": [{"role": "user", "content": "which dam?"}]});
+    let (_, answer) = post(&running.base, &asked).await;
+    let text = answer["choices"][0]["message"]["content"].as_str().expect("text");
+    let (prompt, completion) = ("which dam?".len() / 4, text.len() / 4);
+    assert_eq!(answer["usage"], json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}));
+    assert_eq!((&answer["choices"][0]["finish_reason"], &answer["choices"][0]["stop_reason"]), (&json!("stop"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_text_ends_before_the_first_stop_string_or_with_it() {
+    let running = start(SimSettings::default()).await;
+    let ask = async |more: Value| {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "which dam?"}]});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        post(&running.base, &body).await.1["choices"][0].clone()
+    };
+    let cut = ask(json!({"stop": ["never", "</tool_call>", "name"]})).await;
+    assert_eq!(cut["message"]["content"], json!("<think>hm</think><tool_call>\n{\""));
+    assert_eq!((&cut["finish_reason"], &cut["stop_reason"]), (&json!("stop"), &json!("name")));
+    let with = ask(json!({"stop": "name", "include_stop_str_in_output": true})).await;
+    assert_eq!(with["message"]["content"], json!("<think>hm</think><tool_call>\n{\"name"));
+    let native = ask(json!({"stop": "hm", "tools": [{"type": "function", "function": {"name": "search"}}]})).await;
+    assert_eq!((&native["message"]["reasoning_content"], &native["stop_reason"]), (&Value::Null, &json!("hm")));
+    assert_eq!((&native["message"]["content"], &native["message"]["tool_calls"]), (&json!(""), &Value::Null), "nothing follows a stop");
+}
+
+#[tokio::test]
+async fn a_text_longer_than_its_limit_is_cut_there() {
+    let running = start(SimSettings::default()).await;
+    let asked = json!({"model": "m", "messages": [{"role": "user", "content": "which dam? größer"}], "max_tokens": 10});
+    let (_, answer) = post(&running.base, &asked).await;
+    let choice = &answer["choices"][0];
+    assert_eq!((&choice["finish_reason"], &answer["usage"]["completion_tokens"]), (&json!("length"), &json!(10)));
+    assert_eq!(choice["message"]["content"].as_str().map(str::len), Some(43), "as long as ten tokens get");
+    let mut native = asked.clone();
+    native["tools"] = json!([{"type": "function", "function": {"name": "search"}}]);
+    let (_, answer) = post(&running.base, &native).await;
+    let calls = answer["choices"][0]["message"]["tool_calls"].as_array().expect("calls").clone();
+    assert_eq!((calls.len(), &answer["choices"][0]["finish_reason"]), (2, &json!("length")));
+    assert!(
+        serde_json::from_str::<Value>(calls[1]["function"]["arguments"].as_str().expect("text")).is_err(),
+        "cut in the middle: {calls:?}"
+    );
 }

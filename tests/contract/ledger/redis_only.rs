@@ -67,7 +67,7 @@ async fn forget(registry: &Arc<Registry>, uid: &Uid) {
 
 /// A completion of `tokens`.
 fn paid(turn: u32, tokens: u64) -> JournalEntry {
-    let usage = Usage { prompt_tokens: 10 * tokens, completion_tokens: tokens, calls: 1 };
+    let usage = Usage { prompt_tokens: 10 * tokens, completion_tokens: tokens, calls: 1, ..Usage::default() };
     let completion =
         Completion { text: "t".into(), reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model: None };
     JournalEntry { fact: Fact::Completion(Box::new(completion)), ..entry(turn) }
@@ -117,7 +117,7 @@ async fn an_entry_appended_twice_is_stored_and_paid_once_and_the_first_of_a_key_
     ledger.append(&lease, vec![paid(1, 500), paid(2, 5)]).await.expect("held");
     assert_eq!(ledger.journal(&job("a")).await.expect("readable"), [paid(0, 3), paid(1, 4), paid(2, 5)]);
     let usage = ledger.standing().await.expect("reachable").usage;
-    assert_eq!(usage, Usage { prompt_tokens: 120, completion_tokens: 12, calls: 3 });
+    assert_eq!(usage, Usage { prompt_tokens: 120, completion_tokens: 12, calls: 3, ..Usage::default() });
     forget(&registry, &uid).await;
 }
 
@@ -146,6 +146,7 @@ async fn campaigns_and_workers_are_listed_while_they_last() {
             holds: (0..100).map(|number| format!("s/{number}")).collect(),
         }],
         counters: [("done".to_owned(), 3)].into(),
+        endpoints: Vec::new(),
     };
     here.report(&status("here", 1)).await.expect("reachable");
     here.report(&status("here", 2)).await.expect("reachable");

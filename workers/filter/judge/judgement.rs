@@ -25,7 +25,8 @@ pub(super) fn read(text: &str) -> Result<Judgement, String> {
     if spoken.trim().is_empty() {
         return Err("it was empty".to_owned());
     }
-    let object = last_judgement(spoken).ok_or("it held no JSON object with a `score` or `correct` in it")?;
+    let is_judgement = |object: &Map<String, Value>| object.contains_key("score") || object.contains_key("correct");
+    let object = last_object(spoken, is_judgement).ok_or("it held no JSON object with a `score` or `correct` in it")?;
     let correct = read_correct(object.get("correct"))?;
     let score = match (read_score(object.get("score"))?, correct) {
         (Some(score), _) => score,
@@ -37,12 +38,12 @@ pub(super) fn read(text: &str) -> Result<Judgement, String> {
 }
 
 /// What follows the last closed `<think>`; all of it when none is closed, since a model cut off while thinking has said nothing else.
-fn after_thinking(text: &str) -> &str {
+pub(super) fn after_thinking(text: &str) -> &str {
     text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken)
 }
 
-/// The last object in `text` that looks like a judgement. Objects inside another are not looked at.
-fn last_judgement(text: &str) -> Option<Map<String, Value>> {
+/// The last object in `text` that is wanted. Objects inside another are not looked at.
+pub(super) fn last_object(text: &str, is_wanted: impl Fn(&Map<String, Value>) -> bool) -> Option<Map<String, Value>> {
     let braces: Vec<usize> = text.match_indices('{').map(|(at, _)| at).collect();
     let skipped = braces.len().saturating_sub(BRACES_MAX);
     let mut found = None;
@@ -55,7 +56,7 @@ fn last_judgement(text: &str) -> Option<Map<String, Value>> {
         let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>();
         if let Some(Ok(object)) = stream.next() {
             end = at + stream.byte_offset();
-            if object.contains_key("score") || object.contains_key("correct") {
+            if is_wanted(&object) {
                 found = Some(object);
             }
         }

@@ -5,8 +5,10 @@
 mod final_line;
 mod judgement;
 pub(crate) mod lexical;
+mod marks;
 mod model;
 mod normal;
+mod outline;
 mod request;
 
 use std::time::Duration;
@@ -36,6 +38,14 @@ impl From<TeacherError> for JudgeError {
     }
 }
 
+/// What a judge said.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) report: JudgeReport,
+    /// The named scores that its score is the mean of; none where it gave one score.
+    pub(crate) marks: Vec<(&'static str, f64)>,
+}
+
 /// Who judges.
 #[derive(Debug, Clone)]
 pub(crate) enum Judge {
@@ -53,11 +63,9 @@ impl Judge {
         match kind {
             JudgeKind::Off => Self::Off,
             JudgeKind::Lexical => Self::Lexical,
-            JudgeKind::Http { model, max_completion_tokens, .. } => Self::Model(ModelJudge {
-                name: model.clone(),
-                rubric: rubric.unwrap_or_else(|| model::RUBRIC.to_owned()),
-                max_completion_tokens: *max_completion_tokens,
-            }),
+            JudgeKind::Http { model, grades, max_completion_tokens, .. } => {
+                Self::Model(ModelJudge::new(model, rubric, *grades, *max_completion_tokens))
+            }
         }
     }
 
@@ -67,9 +75,7 @@ impl Judge {
         match self {
             Self::Off => Vec::new(),
             Self::Lexical => vec![prompt("judge.lexical", lexical::RULE)],
-            Self::Model(judge) => {
-                vec![prompt("judge.rubric", &judge.rubric), prompt("judge.request", request::REQUEST), prompt("judge.again", model::AGAIN)]
-            }
+            Self::Model(judge) => judge.prompts().iter().map(|(name, text)| prompt(name, text)).collect(),
         }
     }
 
@@ -79,14 +85,14 @@ impl Judge {
         trajectory: &Trajectory,
         comparison: Option<&Comparison>,
         teacher: Option<&dyn Teacher>,
-    ) -> Result<Option<JudgeReport>, JudgeError> {
+    ) -> Result<Option<Judged>, JudgeError> {
         match (self, teacher) {
             (Self::Off, _) => Ok(None),
-            (Self::Lexical, _) => Ok(Some(lexical_report(comparison))),
-            (Self::Model(judge), Some(teacher)) => judge.judge(trajectory, teacher).await.map(Some),
+            (Self::Lexical, _) => Ok(Some(Judged { report: lexical_report(comparison), marks: Vec::new() })),
+            (Self::Model(judge), Some(teacher)) => judge.judge(trajectory, comparison, teacher).await.map(Some),
             (Self::Model(judge), None) => Err(JudgeError {
                 kind: TeacherErrorKind::Permanent,
-                message: format!("ask the judge `{}`: no connection to it was given", judge.name),
+                message: format!("ask the judge `{}`: no connection to it was given", judge.name()),
                 retry_after: None,
             }),
         }

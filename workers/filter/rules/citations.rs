@@ -1,14 +1,15 @@
 //! The answer cites pages that this trajectory was shown.
 //!
 //! Every marker in the answer must be accounted for: one that nobody tried to resolve counts as unresolved, so that a kind of marker we do
-//! not know yet cannot pass unseen. A marker counts once, however often it stands in the answer, and once for each page or range it names.
+//! not know yet cannot pass unseen. In a report that is every ` [n] ` outside its references. A marker counts once, however often it stands in the answer, and once for each page or range it names.
 
 use std::collections::{BTreeSet, HashSet};
 
 use model::settings::CitationsRule;
 use model::{Attribution, Finding, Trajectory};
 
-use super::{answer, hard, share};
+use super::report::Report;
+use super::{answer, hard, is_decompose, share};
 use crate::plain;
 
 const NAME: &str = "citations";
@@ -78,11 +79,15 @@ impl Tally {
             tally.failed += 1;
         }
         let answer = trajectory.answer.as_deref().unwrap_or_default();
-        for marker in plain::markers(answer).into_iter().filter_map(|range| answer.get(range)) {
-            if !known.contains(marker) && tally.unaccounted.insert(marker.to_owned()) {
-                tally.failed += 1;
-            }
+        let unknown = plain::markers(answer).into_iter().filter_map(|range| answer.get(range)).filter(|marker| !known.contains(marker));
+        let mut unaccounted: BTreeSet<String> = unknown.map(str::to_owned).collect();
+        if is_decompose(trajectory) {
+            let resolved: HashSet<u32> = known.iter().flat_map(|marker| numbers(marker)).collect();
+            let cited = Report::of(answer).markers.into_iter().map(|marker| marker.number);
+            unaccounted.extend(cited.filter(|number| !resolved.contains(number)).map(|number| format!("[{number}]")));
         }
+        tally.failed += unaccounted.len() as u64;
+        tally.unaccounted = unaccounted;
         tally
     }
 
@@ -94,6 +99,11 @@ impl Tally {
     pub(crate) fn precision(&self) -> f64 {
         share(self.shown, self.all())
     }
+}
+
+/// The numbers in a marker: one marker may name several references.
+fn numbers(marker: &str) -> impl Iterator<Item = u32> {
+    marker.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
 }
 
 fn quote(markers: &BTreeSet<String>) -> String {
@@ -156,6 +166,17 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert!(findings[0].message.contains("1 of 3"), "{findings:?}");
         assert!(findings[0].message.contains("not among its citations: [8†L2], 【7†L4】"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_number_in_a_report_that_nobody_resolved_counts_against_it() {
+        let mut report = sample::decompose();
+        assert_eq!(check(&CitationsRule::default(), &report), []);
+        assert_eq!(Tally::of(&report).all(), 2);
+        let text = report.answer.take().unwrap_or_default();
+        report.answer = Some(text.replace("## Conclusion", "It burnt down in 1790 [9] .\n\n## Conclusion"));
+        let findings = check(&CitationsRule::default(), &report);
+        assert!(findings[0].message.contains("2 of 3") && findings[0].message.ends_with("not among its citations: [9]"), "{findings:?}");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The answer is in the question's language: the one the seed names, else the one the question is told to be in.
 //!
-//! Citation markers, code and addresses are taken off first. A wrong script rejects; a wrong language within one script rejects only when
+//! Citation markers, references, code and addresses are taken off first. A wrong script rejects; a wrong language within one script rejects only when
 //! both were told surely, and are no near relatives. What could not be told surely is noted and never rejects.
 
 use model::settings::LanguageRule;
 use model::{Finding, Trajectory};
 
 use super::told::{Told, are_relatives, of_code, share_a_script, tell};
-use super::{answer, hard, note};
+use super::{hard, note, words};
 use crate::plain;
 
 const NAME: &str = "language";
@@ -21,7 +21,7 @@ const ANSWER_LETTERS_SURE: u64 = 80;
 const SCRIPT_SHARE_MIN: f64 = 2.0 / 3.0;
 
 pub(super) fn check(rule: &LanguageRule, trajectory: &Trajectory) -> Vec<Finding> {
-    let Some(heard) = answer(trajectory).and_then(|answer| tell(&plain::prose(answer))) else { return Vec::new() };
+    let Some(heard) = words(trajectory).and_then(|words| tell(&plain::prose(&words))) else { return Vec::new() };
     if heard.letters < rule.min_chars {
         return Vec::new();
     }
@@ -133,6 +133,20 @@ mod tests {
             "Møllen ved flodens munding blev først nævnt i et gavebrev til klosteret, og den kørte indtil krigen brød ud i landet.";
         assert_eq!(severities(Some("nb"), "Når ble møllen bygget?", danish), [Severity::Note]);
         assert_eq!(severities(Some("nb"), "Når ble møllen bygget?", ENGLISH), [Severity::Hard]);
+    }
+
+    #[test]
+    fn the_titles_of_a_reports_references_are_no_part_of_its_language() {
+        let mut report = sample::decompose();
+        assert_eq!(check(&LanguageRule::default(), &report), []);
+        let titles =
+            "[1]. https://example.org/tidal-mill - The very long English title of a page about the mill at the mouth of the river\n"
+                .repeat(8);
+        report.seed.language = Some("zh".into());
+        report.answer = Some(format!("## 引言\n{CHINESE} [1] \n\n## References\n{titles}"));
+        assert_eq!(check(&LanguageRule::default(), &report), []);
+        report.seed.language = Some("en".into());
+        assert_eq!(check(&LanguageRule::default(), &report).len(), 1);
     }
 
     #[test]

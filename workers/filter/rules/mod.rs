@@ -6,55 +6,72 @@
 mod answer_length;
 mod answered;
 pub(crate) mod citations;
+pub(crate) mod distinct_calls;
+mod headings;
 mod language;
 mod length;
+mod protocol;
 mod protocol_leak;
 pub(crate) mod repetition;
+pub(crate) mod report;
+pub(crate) mod steps;
+pub(crate) mod thinking;
 mod told;
 pub(crate) mod tool_calls;
 pub(crate) mod tool_errors;
 
+use std::borrow::Cow;
+
 use model::settings::FilterSettings;
 use model::{Action, Finding, Observation, Severity, Trajectory};
 
+use crate::candidate::Candidate;
+use crate::plain;
+
 /// Version of what the rules and the lexical judge mean. Raised whenever the same settings may give another verdict, so that verdicts of
 /// two meanings are never mixed under one grade.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// One rule.
 pub struct Rule {
     /// Its name: the key of its table under `[filter]`, and `rule` in its findings.
     pub name: &'static str,
-    ask: fn(&FilterSettings, &Trajectory) -> Vec<Finding>,
+    ask: fn(&FilterSettings, &Candidate<'_>) -> Vec<Finding>,
 }
 
 macro_rules! rule {
     ($name:ident) => {
         Rule {
             name: stringify!($name),
-            ask: |settings, trajectory| {
-                if settings.$name.enabled { $name::check(&settings.$name, trajectory) } else { Vec::new() }
+            ask: |settings, candidate| {
+                if settings.$name.enabled { $name::check(&settings.$name, candidate) } else { Vec::new() }
             },
         }
     };
 }
 
-/// All rules, cheapest first: counting, then reading arguments, then reading the answer.
-pub const RULES: [Rule; 9] = [
+/// All rules, cheapest first: counting, then reading arguments, then reading the answer, then reading all that was written. The length of
+/// `decompose` is among the counted ones, since browsing is the common case.
+pub const RULES: [Rule; 14] = [
     rule!(answered),
     rule!(tool_calls),
     rule!(tool_errors),
+    rule!(steps),
     rule!(length),
     rule!(answer_length),
     rule!(citations),
     rule!(protocol_leak),
+    rule!(thinking),
+    rule!(distinct_calls),
     rule!(repetition),
+    rule!(report),
     rule!(language),
+    rule!(protocol),
 ];
 
 /// What the enabled rules say, in their order.
-pub fn check(settings: &FilterSettings, trajectory: &Trajectory) -> Vec<Finding> {
-    RULES.iter().flat_map(|rule| (rule.ask)(settings, trajectory)).collect()
+pub(crate) fn check(settings: &FilterSettings, candidate: &Candidate<'_>) -> Vec<Finding> {
+    RULES.iter().flat_map(|rule| (rule.ask)(settings, candidate)).collect()
 }
 
 /// A finding that rejects.
@@ -76,6 +93,17 @@ pub(crate) fn actions(trajectory: &Trajectory) -> impl Iterator<Item = (&Action,
 /// The answer, if it holds more than white space.
 pub(crate) fn answer(trajectory: &Trajectory) -> Option<&str> {
     trajectory.answer.as_deref().filter(|answer| !answer.trim().is_empty())
+}
+
+/// The answer as it is read by whoever asks for its words: a report without its references and the markers that lead to them.
+pub(crate) fn words(trajectory: &Trajectory) -> Option<Cow<'_, str>> {
+    let answer = answer(trajectory)?;
+    Some(if is_decompose(trajectory) { plain::without_references(answer).into() } else { answer.into() })
+}
+
+/// Whether the trajectory is of the recipe `decompose`, whose threads are merged into one trace and whose answer is a report.
+pub(crate) fn is_decompose(trajectory: &Trajectory) -> bool {
+    trajectory.recipe == "decompose"
 }
 
 /// `part` of `whole`; 0 of nothing.
@@ -101,7 +129,23 @@ mod tests {
 
     #[test]
     fn a_good_trajectory_has_no_findings() {
-        assert_eq!(check(&FilterSettings::default(), &sample::trajectory()), []);
+        assert_eq!(check(&FilterSettings::default(), &Candidate::of(&sample::trajectory())), []);
+    }
+
+    #[test]
+    fn good_research_in_depth_has_no_findings_under_either_preset() {
+        for name in FilterSettings::PRESETS {
+            let settings = FilterSettings::preset(name).expect("known");
+            assert_eq!(check(&settings, &Candidate::of(&sample::decompose())), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn browsing_is_no_research_in_depth() {
+        let settings = FilterSettings::preset("o-researcher").expect("known");
+        let findings = check(&settings, &Candidate::of(&sample::trajectory()));
+        let names: BTreeSet<&str> = findings.iter().map(|finding| finding.rule.as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["steps", "distinct_calls", "thinking", "report", "protocol"]));
     }
 
     #[test]
@@ -112,7 +156,7 @@ mod tests {
         trajectory.threads.clear();
         let mut settings = FilterSettings::default();
         let names = |settings: &FilterSettings, trajectory: &Trajectory| -> Vec<String> {
-            check(settings, trajectory).into_iter().map(|finding| finding.rule).collect()
+            check(settings, &Candidate::of(trajectory)).into_iter().map(|finding| finding.rule).collect()
         };
         assert_eq!(names(&settings, &trajectory), ["tool_calls", "citations", "protocol_leak"]);
         settings.citations.enabled = false;
@@ -122,13 +166,15 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_rule_panic(question in "\\PC{0,80}", answer in "(\\PC|[<>|【】†{}\\[\\]\n 0-9a-z]){0,400}", language in "[a-zA-Z-]{0,6}") {
-            let mut trajectory = sample::trajectory();
-            trajectory.seed.question = question;
-            trajectory.seed.language = Some(language);
-            trajectory.answer = Some(answer);
-            let mut settings = FilterSettings::default();
+            let mut settings = FilterSettings::preset("o-researcher").expect("known");
             settings.language.min_chars = 0;
-            prop_assert!(check(&settings, &trajectory).iter().all(|finding| !finding.message.is_empty()));
+            for mut trajectory in [sample::trajectory(), sample::decompose()] {
+                trajectory.seed.question = question.clone();
+                trajectory.seed.language = Some(language.clone());
+                trajectory.threads[0].turns[0].text = answer.clone();
+                trajectory.answer = Some(answer.clone());
+                prop_assert!(check(&settings, &Candidate::of(&trajectory)).iter().all(|finding| !finding.message.is_empty()));
+            }
         }
     }
 }

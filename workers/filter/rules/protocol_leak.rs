@@ -8,7 +8,8 @@ use model::settings::ProtocolLeakRule;
 use model::{Finding, Trajectory};
 use serde_json::Value;
 
-use super::{answer, hard};
+use super::protocol::DUPLICATE_MARKER;
+use super::{answer, hard, is_decompose};
 
 const NAME: &str = "protocol_leak";
 
@@ -49,7 +50,7 @@ const TOKENS: [&str; 15] = [
     "[AVAILABLE_TOOLS]",
     "◁think▷",
     "◁/think▷",
-    "_OF_DUPLICATE_CONTENT>",
+    DUPLICATE_MARKER,
     "to=functions.",
     "to=browser.",
     "</s>",
@@ -62,6 +63,7 @@ const QUOTED_MAX: usize = 5;
 
 pub(super) fn check(_: &ProtocolLeakRule, trajectory: &Trajectory) -> Vec<Finding> {
     let Some(answer) = answer(trajectory) else { return Vec::new() };
+    let answer = if is_decompose(trajectory) { within_own_tags(answer) } else { answer };
     if is_tool_call(answer) {
         return vec![hard(NAME, "the answer is a tool call written as JSON".to_owned())];
     }
@@ -71,6 +73,12 @@ pub(super) fn check(_: &ProtocolLeakRule, trajectory: &Trajectory) -> Vec<Findin
     }
     let quoted = leaks.iter().take(QUOTED_MAX).map(|leak| format!("`{leak}`")).collect::<Vec<_>>().join(", ");
     vec![hard(NAME, format!("{} protocol tags or special tokens in the answer, among them {quoted}", leaks.len()))]
+}
+
+/// A report without the pair of tags that the protocol itself asks for around the whole of it.
+fn within_own_tags(report: &str) -> &str {
+    let report = report.trim();
+    report.strip_prefix("<suggested_answer>").and_then(|rest| rest.strip_suffix("</suggested_answer>")).unwrap_or(report)
 }
 
 /// Every leak as it is written, in order of kind and place.
@@ -175,6 +183,19 @@ mod tests {
         let findings = check(&ProtocolLeakRule::default(), &sample::answering("<think>x</think> Paris"));
         assert!(findings[0].message.contains("2 protocol tags") && findings[0].message.contains("`</think>`"), "{findings:?}");
         assert_eq!(check(&ProtocolLeakRule::default(), &sample::answering("Paris")), []);
+    }
+
+    #[test]
+    fn the_form_of_a_report_is_no_leak() {
+        let mut report = sample::decompose();
+        assert_eq!(check(&ProtocolLeakRule::default(), &report), []);
+        let text = report.answer.take().unwrap_or_default();
+        report.answer = Some(format!("<suggested_answer>\n{text}\n</suggested_answer>\n"));
+        assert_eq!(check(&ProtocolLeakRule::default(), &report), []);
+        report.answer = Some(format!("<suggested_answer>{text}</suggested_answer><think>done</think>"));
+        assert!(check(&ProtocolLeakRule::default(), &report)[0].message.contains("4 protocol tags"));
+        report.answer = Some(format!("<suggested_answer>{text}<observation></suggested_answer>"));
+        assert!(check(&ProtocolLeakRule::default(), &report)[0].message.contains("`<observation>`"));
     }
 
     #[test]

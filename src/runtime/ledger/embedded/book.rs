@@ -122,7 +122,7 @@ impl Book {
         Ok(if is_poison { Claim::Poison(lease) } else { Claim::Taken(lease) })
     }
 
-    pub(super) fn append(&mut self, lease: &Lease, entries: Vec<Vec<u8>>, cost: Usage) -> Result<(), LedgerError> {
+    pub(super) fn append(&mut self, lease: &Lease, entries: Vec<Vec<u8>>, cost: Usage) -> Result<Usage, LedgerError> {
         let held = self.fenced(lease)?;
         let from = match held.journal {
             Some(length) => length,
@@ -143,7 +143,7 @@ impl Book {
             self.set_usage(usage)?;
         }
         self.set_held(&lease.key, Some(Held { journal: Some(next), has_grown: held.has_grown || next > from, ..held }));
-        Ok(())
+        Ok(self.usage)
     }
 
     /// The journal's entries as they were written.
@@ -246,6 +246,7 @@ impl Book {
             prompt_tokens: known.prompt_tokens.max(usage.prompt_tokens),
             completion_tokens: known.completion_tokens.max(usage.completion_tokens),
             calls: known.calls.max(usage.calls),
+            cost_micros: known.cost_micros.max(usage.cost_micros),
         })
     }
 

@@ -4,12 +4,13 @@
 //! last use, and a campaign that was lost is met as one nobody knows: see [`Claim::Unsure`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::{FromRedisValue, Pipeline, Script, ScriptInvocation};
 use async_trait::async_trait;
 use model::{ControlState, JournalEntry, Step, Usage, wire};
 
-use super::super::{Ask, Claim, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
+use super::super::{Ask, Claim, DRAW_WAIT_MAX, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
 use super::holds::{Asking, Holds};
 use super::keys::{Keys, parse_step, step_text};
 use super::line::{Line, Sent};
@@ -51,16 +52,16 @@ impl RedisLedger {
     }
 
     /// Asks one of the scripts that answer `ok` or `fenced`.
-    async fn fenced(&self, op: &'static str, lease: &Lease, call: &ScriptInvocation<'_>) -> Result<(), LedgerError> {
+    async fn fenced(&self, op: &'static str, lease: &Lease, call: &ScriptInvocation<'_>) -> Result<String, LedgerError> {
         let fenced = || LedgerError::Fenced { key: lease.key.to_string() };
         // No claim has the epoch 0: such a lease only names the work.
         if lease.epoch == 0 {
             return Err(fenced());
         }
         let answer: String = self.line.ask(op, Sent::Script(call)).await?;
-        match answer.as_str() {
-            "ok" => Ok(()),
-            _ => {
+        match answer.strip_prefix("ok") {
+            Some(more) => Ok(more.trim_start().to_owned()),
+            None => {
                 self.holds.let_go(&lease.key, lease.epoch);
                 Err(fenced())
             }
@@ -142,7 +143,7 @@ impl Ledger for RedisLedger {
         self.read_claim(key, ask.step, &answer, &asking)
     }
 
-    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<(), LedgerError> {
+    async fn append(&self, lease: &Lease, entries: Vec<JournalEntry>) -> Result<Usage, LedgerError> {
         let mut call = self.call(&self.scripts.append, &lease.key);
         call.arg(&self.holder).arg(step_text(lease.step)).arg(lease.epoch).arg(ALIVE_MS).arg(KEPT_S);
         for entry in &entries {
@@ -150,9 +151,16 @@ impl Ledger for RedisLedger {
             let cost = cost_of(std::slice::from_ref(entry));
             let place = entry.key;
             call.arg(format!("{}.{}.{}", place.thread, place.turn, place.call)).arg(bytes);
-            call.arg(cost.prompt_tokens).arg(cost.completion_tokens).arg(cost.calls);
+            call.arg(cost.prompt_tokens).arg(cost.completion_tokens).arg(cost.calls).arg(cost.cost_micros);
         }
-        self.fenced("append", lease, &call).await
+        let answer = self.fenced("append", lease, &call).await?;
+        let spent: Option<Vec<u64>> = answer.split(' ').map(|number| number.parse().ok()).collect();
+        match spent.as_deref() {
+            Some(&[prompt_tokens, completion_tokens, calls, cost_micros]) => {
+                Ok(Usage { prompt_tokens, completion_tokens, calls, cost_micros })
+            }
+            _ => Err(damaged(&lease.key, "what was spent", &answer)),
+        }
     }
 
     async fn journal(&self, key: &WorkKey) -> Result<Vec<JournalEntry>, LedgerError> {
@@ -211,7 +219,7 @@ impl Ledger for RedisLedger {
     async fn set_whole(&self, usage: Usage) -> Result<(), LedgerError> {
         let mut call = self.scripts.whole.prepare_invoke();
         call.key(&self.keys.meta).key(&self.keys.done).key(&self.keys.held).key(&self.keys.waiting);
-        call.arg(KEPT_S).arg(usage.prompt_tokens).arg(usage.completion_tokens).arg(usage.calls);
+        call.arg(KEPT_S).arg(usage.prompt_tokens).arg(usage.completion_tokens).arg(usage.calls).arg(usage.cost_micros);
         let answer: String = self.line.ask("set_whole", Sent::Script(&call)).await?;
         if answer != "ok" {
             tracing::warn!(keys = self.keys.meta, "the ledger lost the campaign before it was whole; it has to be told again");
@@ -269,23 +277,34 @@ impl Ledger for RedisLedger {
         self.line.ask::<String>("reopen", Sent::Script(&call)).await.map(drop)
     }
 
+    async fn draw(&self, limit: &str, amount: u64, per_minute: u64) -> Result<Duration, LedgerError> {
+        let mut call = self.scripts.draw.prepare_invoke();
+        call.key(self.keys.limit(limit)).arg(amount).arg(per_minute).arg(DRAW_WAIT_MAX.as_micros().to_string());
+        self.line.ask::<u64>("draw", Sent::Script(&call)).await.map(Duration::from_micros)
+    }
+
     async fn standing(&self) -> Result<LedgerStanding, LedgerError> {
         let mut pipe = ::redis::pipe();
-        let costs = ["prompt_tokens", "completion_tokens", "calls", "wasted_prompt_tokens", "wasted_completion_tokens", "wasted_calls"];
+        let costs = ["prompt_tokens", "completion_tokens", "calls", "cost_micros"];
+        let wasted = costs.map(|field| format!("wasted_{field}"));
         pipe.atomic().cmd("HMGET").arg(&self.keys.meta).arg(&["control", "whole"]);
         pipe.cmd("HMGET").arg(&self.keys.meta).arg(&costs);
+        pipe.cmd("HMGET").arg(&self.keys.meta).arg(&wasted);
         pipe.cmd("SCARD").arg(&self.keys.held).cmd("SCARD").arg(&self.keys.waiting);
-        type Answers = ((Option<String>, Option<String>), [Option<u64>; 6], u64, u64);
-        let ((control, whole), costs, running, yielded): Answers = self.pipe("standing", &pipe).await?;
-        let [prompt_tokens, completion_tokens, calls, wasted_prompt_tokens, wasted_completion_tokens, wasted_calls] =
-            costs.map(Option::unwrap_or_default);
+        type Costs = [Option<u64>; 4];
+        type Answers = ((Option<String>, Option<String>), Costs, Costs, u64, u64);
+        let ((control, whole), costs, wasted, running, yielded): Answers = self.pipe("standing", &pipe).await?;
+        let usage = |costs: Costs| {
+            let [prompt_tokens, completion_tokens, calls, cost_micros] = costs.map(Option::unwrap_or_default);
+            Usage { prompt_tokens, completion_tokens, calls, cost_micros }
+        };
         Ok(LedgerStanding {
             control: control.map(|text| self.parse_control(&text)).transpose()?,
             is_whole: whole.is_some(),
             running,
             yielded,
-            usage: Usage { prompt_tokens, completion_tokens, calls },
-            wasted: Usage { prompt_tokens: wasted_prompt_tokens, completion_tokens: wasted_completion_tokens, calls: wasted_calls },
+            usage: usage(costs),
+            wasted: usage(wasted),
         })
     }
 

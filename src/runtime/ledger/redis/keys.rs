@@ -63,6 +63,11 @@ impl Keys {
         format!("{}t:{grade}/{shard}", self.prefix)
     }
 
+    /// When a limit per minute is free again.
+    pub(super) fn limit(&self, name: &str) -> String {
+        format!("{}l:{name}", self.prefix)
+    }
+
     /// A glob that all keys of the campaign match, and no others.
     pub(super) fn all(&self) -> String {
         let escaped = self.prefix.chars().flat_map(|c| matches!(c, '*' | '?' | '[' | ']' | '\\').then_some('\\').into_iter().chain([c]));
@@ -103,7 +108,7 @@ mod tests {
         let keys = Keys::of(&Uid("a*b".into()));
         assert_eq!(keys.all(), "sluice:{a\\*b}:*");
         let job = WorkKey::Seal("g".into(), 3);
-        for key in [&keys.meta, &keys.alive("w"), &keys.work(&job), &keys.journal(&job), &keys.terminal("g", 3)] {
+        for key in [&keys.meta, &keys.alive("w"), &keys.work(&job), &keys.journal(&job), &keys.terminal("g", 3), &keys.limit("n")] {
             assert!(key.starts_with("sluice:{a*b}:"), "{key}");
         }
     }

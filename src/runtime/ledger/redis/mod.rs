@@ -26,7 +26,7 @@ use holds::Holds;
 use keys::Keys;
 use line::Line;
 use pulse::Pulse;
-pub use roster::{Registered, Serving, WorkerStatus};
+pub use roster::{EndpointHealth, Registered, Serving, WorkerStatus};
 use scripts::Scripts;
 
 /// Digits of a boot nonce: enough to tell the lives of one worker apart.

@@ -19,6 +19,8 @@ const CAMPAIGNS_KEPT_S: u64 = 7 * 24 * 3600;
 const REPORT_KEPT_MS: u64 = 15_000;
 /// Work keys of one campaign in one report.
 const HOLDS_MAX: usize = 64;
+/// Servers in one report.
+const ENDPOINTS_MAX: usize = 64;
 
 /// A campaign that workers may serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub struct Registered {
 }
 
 /// What a worker tells of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its id.
     pub id: String,
@@ -50,6 +52,34 @@ pub struct WorkerStatus {
     /// What it has counted for each campaign since it came to it, by the campaign's and the counter's name.
     #[serde(default)]
     pub counters: BTreeMap<String, u64>,
+    /// The servers of its models, as it sees them; the first 64 are kept.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointHealth>,
+}
+
+/// How one server of a model does, as one process sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EndpointHealth {
+    /// The campaign for which it is asked; whoever tells of several fills it in.
+    #[serde(default)]
+    pub campaign: String,
+    /// Its base URL, without secrets.
+    pub endpoint: String,
+    /// Whether its circuit is closed: `up`, `down`, or `probing` while one request tries whether it is back.
+    pub state: String,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Requests that may be in flight at once by now.
+    pub window: u32,
+    /// Requests that wait until one more may be in flight.
+    #[serde(default)]
+    pub waiting: u32,
+    /// Requests answered since the campaign was opened here.
+    pub answered: u64,
+    /// Requests that failed since then.
+    pub failed: u64,
+    /// Mean seconds of an answer, of late; 0 before the first.
+    pub seconds_mean: f64,
 }
 
 /// A worker's part in one campaign.
@@ -111,6 +141,7 @@ impl Registry {
         for serving in &mut told.campaigns {
             serving.holds.truncate(HOLDS_MAX);
         }
+        told.endpoints.truncate(ENDPOINTS_MAX);
         self.ask_workers("report", Some(&json(&told)?)).await.map(drop)
     }
 

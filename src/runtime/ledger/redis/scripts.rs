@@ -11,6 +11,7 @@ pub(super) struct Scripts {
     pub(super) effected: Script,
     pub(super) reopen: Script,
     pub(super) whole: Script,
+    pub(super) draw: Script,
     pub(super) workers: Script,
 }
 
@@ -24,6 +25,7 @@ impl Scripts {
             effected: Script::new(include_str!("effected.lua")),
             reopen: Script::new(include_str!("reopen.lua")),
             whole: Script::new(include_str!("whole.lua")),
+            draw: Script::new(include_str!("draw.lua")),
             workers: Script::new(include_str!("workers.lua")),
         }
     }

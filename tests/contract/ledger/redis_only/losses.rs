@@ -42,7 +42,7 @@ async fn a_wiped_ledger_is_unsure_until_somebody_looked_or_rebuilt_it() {
     ledger.set_control(ControlState::Running).await.expect("reachable");
     ledger.mark_done(&[job("done")]).await.expect("reachable");
     assert_eq!(claim(&*ledger, &job("done"), step(0, 0)).await, Claim::Done, "what is known to be done needs no look");
-    let spent = Usage { prompt_tokens: 10, completion_tokens: 1, calls: 1 };
+    let spent = Usage { prompt_tokens: 10, completion_tokens: 1, calls: 1, ..Usage::default() };
     ledger.set_whole(spent).await.expect("reachable");
     let standing = ledger.standing().await.expect("reachable");
     assert_eq!((standing.control, standing.is_whole, standing.usage), (Some(ControlState::Running), true, spent));
@@ -149,7 +149,7 @@ async fn a_full_server_refuses_and_is_waited_for() {
         let error = result.expect_err("it is full");
         assert!(matches!(error, LedgerError::Unreachable { .. }) && error.to_string().contains("maxmemory"), "{error}");
     };
-    full(ledger.append(&lease, vec![entry(0)]).await);
+    full(ledger.append(&lease, vec![entry(0)]).await.map(drop));
     full(ledger.mark_done(&[job("b")]).await);
     full(ledger.set_control(ControlState::Paused).await);
     cli(&redis.url(), &["CONFIG", "SET", "maxmemory", "0"]);

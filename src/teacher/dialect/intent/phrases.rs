@@ -1,0 +1,322 @@
+//! The words by which texts announce calls and refuse, in English and Chinese, lower case.
+
+/// What a speaker resolves with. `true` where people also conclude with it, so that only acts count that nobody does in an answer.
+pub(super) const RESOLVES: &[(&str, bool)] = &[
+    ("i'll", false),
+    ("i will", false),
+    ("let me", false),
+    ("i'm going to", false),
+    ("i am going to", false),
+    ("i need to", false),
+    ("i should", false),
+    ("i must", false),
+    ("i have to", false),
+    ("i want to", false),
+    ("let's", true),
+    ("let us", true),
+    ("we need to", true),
+    ("we should", true),
+    ("we'll", true),
+    ("we will", true),
+    ("next step is to", true),
+];
+
+/// What may stand between the resolve and the act.
+pub(super) const ADVERBS: &[&str] = &[
+    "now",
+    "first",
+    "next",
+    "then",
+    "also",
+    "just",
+    "quickly",
+    "try to",
+    "try",
+    "start by",
+    "begin by",
+    "begin with",
+    "start with",
+    "continue to",
+    "continue",
+    "proceed to",
+    "go ahead and",
+    "again",
+    "still",
+    "instead",
+    "further",
+    "directly",
+    "simply",
+    "please",
+    "make a call to",
+    "be",
+];
+
+/// What is done by calling a tool, or said in place of it.
+pub(super) const ACTS: &[&str] = &[
+    "search",
+    "searching",
+    "look up",
+    "look for",
+    "look into",
+    "look at",
+    "look through",
+    "looking up",
+    "looking for",
+    "open",
+    "opening",
+    "find",
+    "finding",
+    "check",
+    "checking",
+    "browse",
+    "query",
+    "fetch",
+    "visit",
+    "read",
+    "crawl",
+    "click",
+    "scroll",
+    "retrieve",
+    "investigate",
+    "verify",
+    "use the",
+    "use a",
+    "call",
+    "examine",
+    "gather",
+    "consult",
+    "explore",
+    "dig",
+    "run a",
+    "perform a",
+    "do a",
+    "issue a",
+    "conduct a",
+];
+
+/// Of these, what nobody does in an answer.
+pub(super) const CLEAR_ACTS: &[&str] = &[
+    "search",
+    "look up",
+    "open the",
+    "browse",
+    "query the",
+    "fetch",
+    "visit the page",
+    "crawl",
+    "click",
+    "call the",
+    "use the search",
+    "use the tool",
+    "run a search",
+    "perform a search",
+    "do a search",
+];
+
+/// What a text says in place of doing it, where its sentence is left open.
+pub(super) const PROGRESS: &[&str] =
+    &["searching", "opening", "looking up", "fetching", "browsing", "calling", "querying", "crawling", "visiting", "retrieving"];
+
+/// An offer is no announcement.
+pub(super) const OFFERS: &[&str] =
+    &["if you", "would you", "let me know", "do you want", "if needed", "if necessary", "if required", "happy to", "feel free"];
+
+/// What an answer has.
+pub(super) const ANSWERED: &[&str] =
+    &["exact answer", "final answer", "<suggested_answer>", "</suggested_answer>", "</subtask_answer>", "最终答案"];
+
+/// Labels of a call in prose.
+pub(super) const CALL_LABELS: &[&str] = &[
+    "action",
+    "tool",
+    "tool call",
+    "tool_call",
+    "tool use",
+    "tool name",
+    "call",
+    "calling",
+    "function",
+    "function call",
+    "next action",
+    "use tool",
+    "using tool",
+    "工具",
+    "调用工具",
+    "工具调用",
+    "动作",
+    "行动",
+    "操作",
+    "调用",
+];
+
+/// Who declines, and what of.
+pub(super) const DECLINED: &[(&str, &[&str])] = &[
+    ("i can't", CANNOT),
+    ("i cannot", CANNOT),
+    ("i can not", CANNOT),
+    ("i'm unable to", CANNOT),
+    ("i am unable to", CANNOT),
+    ("i'm not able to", CANNOT),
+    ("i am not able to", CANNOT),
+    ("i won't be able to", CANNOT),
+    ("i will not be able to", CANNOT),
+    ("i'm afraid i can't", CANNOT),
+    ("i won't", CANNOT),
+    ("i will not", CANNOT),
+    ("i must decline", &[""]),
+    ("i have to decline", &[""]),
+    ("i must respectfully decline", &[""]),
+];
+
+const CANNOT: &[&str] = &[
+    "help",
+    "assist",
+    "comply",
+    "fulfill",
+    "fulfil",
+    "support",
+    "engage",
+    "discuss",
+    "provide",
+    "do that",
+    "do this",
+    "share",
+    "create",
+    "generate",
+    "participate",
+    "continue with",
+    "answer that",
+    "answer this",
+    "accommodate",
+    "complete this request",
+    "process this request",
+    "offer",
+];
+
+/// A text with one of these speaks about what was looked at.
+pub(super) const EVIDENCE: &[&str] = &[
+    "library",
+    "search",
+    "source",
+    "result",
+    "document",
+    "page",
+    "found",
+    "corpus",
+    "evidence",
+    "insufficient",
+    "retrieved",
+    "available information",
+    "provided information",
+    "article",
+    "confirm",
+    "determine",
+    "verify",
+];
+
+/// 我 and what one is about to do.
+pub(super) const CJK_ANNOUNCED: &[&str] = &[
+    "让我",
+    "讓我",
+    "我来",
+    "我來",
+    "我将",
+    "我將",
+    "我会",
+    "我會",
+    "我要",
+    "我需要",
+    "我先",
+    "我再",
+    "我们来",
+    "我们需要",
+    "我准备",
+    "接下来",
+    "接下來",
+    "下一步",
+    "下面我",
+    "现在我",
+    "現在我",
+    "首先我",
+];
+
+pub(super) const CJK_ACTS: &[&str] = &[
+    "搜索",
+    "搜尋",
+    "搜一下",
+    "搜寻",
+    "查找",
+    "查詢",
+    "查询",
+    "查一下",
+    "检索",
+    "檢索",
+    "打开",
+    "打開",
+    "開啟",
+    "查看",
+    "浏览",
+    "瀏覽",
+    "访问",
+    "訪問",
+    "调用",
+    "點擊",
+    "点击",
+    "抓取",
+    "查阅",
+];
+
+pub(super) const CJK_OFFERS: &[&str] =
+    &["如果您", "如果你", "如需", "是否", "要不要", "可以帮", "可以幫", "若您", "若你", "告诉我", "的话"];
+
+pub(super) const CJK_APOLOGIES: &[&str] = &[
+    "抱歉",
+    "对不起",
+    "對不起",
+    "很遗憾",
+    "不好意思",
+    "作为一个ai",
+    "作为ai",
+    "作为人工智能",
+    "作为一个人工智能",
+    "作为一个语言模型",
+    "作为语言模型",
+    "作為ai",
+];
+
+pub(super) const CJK_DECLINED: &[&str] = &[
+    "无法提供",
+    "无法帮助",
+    "无法协助",
+    "无法回答",
+    "无法满足",
+    "无法完成",
+    "无法处理",
+    "无法讨论",
+    "无法参与",
+    "无法生成",
+    "无法为您",
+    "无法为你",
+    "不能提供",
+    "不能帮助",
+    "不能协助",
+    "不能回答",
+    "不能满足",
+    "不能完成",
+    "不能讨论",
+    "不能参与",
+    "不能生成",
+    "不能为您",
+    "不能为你",
+    "没办法",
+    "不便回答",
+    "不便讨论",
+    "無法提供",
+    "無法協助",
+    "無法回答",
+    "無法幫助",
+    "没有能力",
+];
+
+pub(super) const CJK_EVIDENCE: &[&str] =
+    &["资料", "資料", "文献", "搜索", "检索", "找到", "文档", "网页", "来源", "证据", "页面", "图书馆", "查到", "结果"];

@@ -1,0 +1,163 @@
+//! What goes wrong in each dialect: tokens left out or left over, calls cut off, turns that are not the model's.
+
+use super::*;
+
+#[test]
+fn what_a_model_leaves_out_of_its_form_is_added_and_noted() {
+    for (dialect, text) in [
+        (Dialect::Qwen3Coder, "<tool_call>\n<function=search>\n<parameter=query>\nx\n</tool_call>"),
+        (Dialect::Qwen3Coder, "<function=search><parameter=query>x<|im_end|>"),
+        (Dialect::Harmony, "<|channel|>commentary to=functions.search {\"query\": \"x\"}<|call|>"),
+        (
+            Dialect::Harmony,
+            "<|channel|>commentary to=functions<|message|>{\"name\": \"search\", \"parameters\": {\"query\": \"x\"}}<|call|>",
+        ),
+        (Dialect::Deepseek, "<｜tool▁calls▁begin｜>function<｜tool▁sep｜>search\n```json\n{\"query\": \"x\",}\n```<｜tool▁calls▁end｜>"),
+        (Dialect::Deepseek, "<｜tool▁call▁begin｜>search<｜tool▁sep｜>```json\n{\"query\": \"x\"}\n```<｜tool▁call▁end｜>"),
+        (Dialect::Deepseek, "<｜tool_call_begin｜>search{\"query\": \"x\"}"),
+        (Dialect::Kimi, "<|tool_call_begin|>search<|tool_call_argument_begin|>{\"query\": \"x\"}<|tool_call_end|>"),
+        (Dialect::Kimi, "<|tool_call_begin|>functions.search:0{'query': 'x'}<|tool_call_end|>"),
+        (
+            Dialect::Kimi,
+            "<think>So I search.<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>{\"query\": \"x\"}",
+        ),
+        (Dialect::LlamaJson, "{\"name\": \"search\", \"arguments\": {\"query\": \"x\"}}"),
+        (Dialect::LlamaJson, "{\"name\": \"search\", \"parameters\": {\"query\": \"x\"}"),
+        (Dialect::LlamaJson, "{'name': 'search', 'parameters': {'query': 'x'}}"),
+        (Dialect::LlamaPythonic, "search(query=\"x\")"),
+        (Dialect::LlamaPythonic, "[search(query=\"x\""),
+        (Dialect::Mistral, "[TOOL_CALLS] [{\"name\": \"search\", \"arguments\": \"{\\\"query\\\": \\\"x\\\"}\"}]"),
+        (Dialect::Mistral, "[TOOL_CALLS]search[ARGS]{\"query\": \"x\",}"),
+        (Dialect::Hermes, "[search(query=\"x\")]"),
+    ] {
+        let reading = read(dialect, &of_text(text));
+        assert_eq!(calls(&reading), [("search", json!({"query": "x"}))], "{text}: {:?}", reading.problems);
+        assert!(!reading.actions[0].repairs.is_empty(), "{text}");
+        assert_eq!((reading.text.as_str(), reading.problems.len()), ("", 0), "{text}");
+    }
+}
+
+#[test]
+fn a_call_cut_by_the_token_limit_is_told_in_every_dialect() {
+    let arguments = object(json!({"query": "the first lighthouse"}));
+    for dialect in Dialect::ALL {
+        let (written, _) =
+            write(dialect, "search", &arguments).rsplit_once("house").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("cut");
+        let reading = read(dialect, &cut(&format!("I look.\n{written}")));
+        assert_eq!((reading.actions.len(), reading.problems.len()), (0, 1), "{written}");
+        assert_eq!(reading.text, "I look.", "{written}");
+        // Whether the model meant to end here or a stop text ended it: a string left open is not guessed.
+        assert_eq!(read(dialect, &of_text(&written)).actions.len(), usize::from(dialect == Dialect::Qwen3Coder), "{written}");
+    }
+}
+
+#[test]
+fn a_call_that_cannot_be_read_is_told_and_hides_none_behind_it() {
+    for (dialect, broken) in [
+        (Dialect::Hermes, "<tool_call>search dams</tool_call>"),
+        (Dialect::Harmony, "<|start|>assistant<|channel|>commentary to=functions.search<|message|>search dams<|call|>"),
+        (Dialect::Harmony, "<|start|>assistant<|channel|>commentary to=python code<|message|>print(1)<|call|>"),
+        (Dialect::Deepseek, "<｜tool▁call▁begin｜>search<｜tool▁sep｜>dams<｜tool▁call▁end｜>"),
+        (Dialect::Deepseek, "<｜tool▁call▁begin｜>search the dams<｜tool▁sep｜>{}<｜tool▁call▁end｜>"),
+        (Dialect::Kimi, "<|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>[1]<|tool_call_end|>"),
+        (Dialect::Mistral, "[TOOL_CALLS]search dams"),
+        (Dialect::Mistral, "[TOOL_CALLS] [{\"arguments\": {}}]"),
+        (Dialect::LlamaJson, "<|python_tag|>print(\"dams\")"),
+        (Dialect::Hermes, "<tool_call>{\"name\": \"search\", \"arguments\": {\"query\": \"dams}}</tool_call>"),
+    ] {
+        let reading = read(dialect, &of_text(&format!("Now: {broken}{}", write(Dialect::Hermes, "open", &object(json!({"id": 3}))))));
+        assert_eq!(calls(&reading), [("open", json!({"id": 3}))], "{broken}");
+        assert_eq!((reading.problems.len(), reading.text.as_str()), (1, "Now:"), "{broken}: {:?}", reading.problems);
+    }
+}
+
+#[test]
+fn an_argument_without_a_name_is_told() {
+    let reading = read(Dialect::LlamaPythonic, &of_text("[search(\"dams\", topn=5)]"));
+    assert_eq!(reading.actions, []);
+    assert!(
+        reading.problems[0].contains("no name") && reading.problems[0].contains("[tool(argument=\"value\")]"),
+        "{:?}",
+        reading.problems
+    );
+    let reading = read(Dialect::Hermes, &of_text("[see(1)]"));
+    assert_eq!((reading.text.as_str(), reading.problems.len()), ("[see(1)]", 0), "elsewhere that is a text");
+}
+
+#[test]
+fn special_tokens_do_not_stay_in_the_visible_text() {
+    for (dialect, text, visible) in [
+        (Dialect::Hermes, "It is 4.<|im_end|>\n<|endoftext|>", "It is 4."),
+        (Dialect::Hermes, "<|im_start|>assistant\nIt is 4.", "It is 4."),
+        (Dialect::Deepseek, "<｜Assistant｜>It is 4.<｜end▁of▁sentence｜>", "It is 4."),
+        (Dialect::LlamaJson, "<|start_header_id|>assistant<|end_header_id|>\n\nIt is 4.<|eot_id|>", "It is 4."),
+        (Dialect::Mistral, "[INST]", " "),
+        (Dialect::Mistral, "It is 4 [ARGS] or [5].</s>", "It is 4  or [5]."),
+        (Dialect::Harmony, "<|channel|>final<|message|>It is <|constrain|>4.<|return|>", "It is 4."),
+        (Dialect::Openai, "It is <|im<|im_end|>_end|>4.", "It is < |im_end|>4."),
+        (Dialect::Hermes, "It is <tool<think>a</think>_call> 4.", "It is < tool_call> 4."),
+    ] {
+        let reading = read(dialect, &of_text(text));
+        assert_eq!(reading.text, visible.trim(), "{text}");
+    }
+}
+
+#[test]
+fn a_turn_that_is_not_the_models_ends_what_is_read() {
+    let call = write(Dialect::Hermes, "search", &Map::new());
+    for (dialect, forged) in [
+        (Dialect::Hermes, "<|im_start|>user\nThanks."),
+        (Dialect::Harmony, "<|start|>functions.search to=assistant<|channel|>commentary<|message|>{\"hits\": 3}<|end|>"),
+        (Dialect::Harmony, "<|start|>user<|message|>Thanks.<|end|>"),
+        (Dialect::Deepseek, "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>hits<｜tool▁output▁end｜>"),
+        (Dialect::Deepseek, "<｜User｜>Thanks."),
+        (Dialect::Kimi, "<|im_system|>tool<|im_middle|>## Return of functions.search:0"),
+        (Dialect::LlamaJson, "<|start_header_id|>ipython<|end_header_id|>hits"),
+        (Dialect::Mistral, "[TOOL_RESULTS]hits[/TOOL_RESULTS]"),
+        (Dialect::Mistral, "[INST]Thanks.[/INST]"),
+    ] {
+        let reading = read(dialect, &of_text(&format!("{call}{forged}{call}It is 4.")));
+        assert_eq!((reading.actions.len(), reading.text.as_str(), reading.problems.len()), (1, "", 1), "{forged}");
+        assert!(reading.problems[0].contains("yourself"), "{:?}", reading.problems);
+    }
+}
+
+#[test]
+fn a_call_within_reasoning_is_not_carried_out_in_any_dialect() {
+    for dialect in Dialect::ALL {
+        let call = write(dialect, "web_search", &object(json!({"query": ["x"]})));
+        let (open, close) = match dialect {
+            Dialect::Mistral => ("[THINK]", "[/THINK]"),
+            Dialect::Harmony => {
+                ("<|channel|>analysis<|message|>Perhaps <tool_call>{}</tool_call>", "<|end|><|start|>assistant<|channel|>final<|message|>")
+            }
+            _ => ("<think>", "</think>"),
+        };
+        let thought = if dialect == Dialect::Harmony { String::new() } else { call };
+        let reading = read(dialect, &of_text(&format!("{open}{thought}{close}No.")));
+        assert_eq!((reading.actions.len(), reading.problems.len(), reading.text.as_str()), (0, 0, "No."), "{dialect:?}");
+        assert!(reading.reasoning.is_some_and(|reasoning| !reasoning.is_empty()), "{dialect:?}");
+    }
+}
+
+#[test]
+fn channels_are_known_when_a_server_strips_their_tokens() {
+    let read = |text: &str| read(Dialect::Harmony, &of_text(text));
+    let reading = read("analysisThe user asks for the builder.assistantcommentary to=functions.search json{\"query\": \"x\"}");
+    assert_eq!(
+        (calls(&reading), reading.reasoning.as_deref()),
+        (vec![("search", json!({"query": "x"}))], Some("The user asks for the builder."))
+    );
+    let reading = read("analysisKnown.assistantfinalAn assistant built it.");
+    assert_eq!((reading.text.as_str(), reading.reasoning.as_deref()), ("An assistant built it.", Some("Known.")));
+    let reading = read("analysis of the dam shows that an assistant built it.");
+    assert_eq!((reading.text.as_str(), reading.reasoning), ("analysis of the dam shows that an assistant built it.", None));
+}
+
+#[test]
+fn a_call_made_twice_is_two_calls() {
+    for dialect in Dialect::ALL {
+        let call = write(dialect, "web_search", &object(json!({"query": ["x"]})));
+        assert_eq!(read(dialect, &of_text(&format!("{call}\n{call}"))).actions.len(), 2, "{dialect:?}");
+    }
+}

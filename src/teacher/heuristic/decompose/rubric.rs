@@ -1,0 +1,94 @@
+//! A judge without a model: coherence, use of tools and grounding, counted from what it is shown.
+//!
+//! It knows no form but that of the reports: it counts calls by the names of the web tools, and statements by their markers.
+
+use std::collections::HashSet;
+
+use model::{Message, Role, protocol};
+use serde_json::{Map, Value, json};
+
+use super::cited::{marker_at, without_list};
+use super::part::SCORES;
+use crate::heuristic::text::{sentences, words};
+
+/// The best of each score.
+const SCORE_MAX: usize = 10;
+/// Words of a sentence that states something.
+const WORDS_MIN: usize = 4;
+/// Searches, and pages, that are enough.
+const CALLS_ENOUGH: usize = 5;
+/// Headings of an introduction, a conclusion and a list of references, in lower case.
+const HEADINGS: [&[&str]; 3] =
+    [&["introduction", "引言", "はじめに"], &["conclusion", "结论", "結論"], &["references", "参考文献", "sources"]];
+
+/// The scores as one JSON object.
+pub(super) fn write(messages: &[Message]) -> String {
+    let shown: Vec<&str> = messages.iter().filter(|message| message.role == Role::User).map(|message| message.text.as_str()).collect();
+    let shown = shown.join("\n");
+    let report = protocol::last_part(&shown, protocol::ProtocolTag::SuggestedAnswer).unwrap_or(&shown);
+    let counts = Counts::of(report);
+    let (searches, pages) = (shown.matches("web_search").count(), shown.matches("crawl_page").count());
+    let coherence = 4 * counts.distinct / counts.all.max(1) + 2 * counts.headings;
+    let tool_use = if searches + pages == 0 { CALLS_ENOUGH } else { 2 * searches.min(pages).min(CALLS_ENOUGH) };
+    let grounding = SCORE_MAX * counts.cited / counts.all.max(1);
+    let scores = SCORES.iter().zip([coherence, tool_use, grounding]);
+    let mut object: Map<String, Value> = scores.map(|(name, score)| ((*name).to_owned(), json!(score.min(SCORE_MAX)))).collect();
+    let reasons = format!(
+        "{} of {} statements are cited and {} are distinct; {} of 3 headings are there; the tools are named {searches} and {pages} times.",
+        counts.cited, counts.all, counts.distinct, counts.headings
+    );
+    object.insert("reasons".to_owned(), json!(reasons));
+    Value::Object(object).to_string()
+}
+
+/// What a report consists of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Statements.
+    all: usize,
+    cited: usize,
+    distinct: usize,
+    headings: usize,
+}
+
+impl Counts {
+    fn of(report: &str) -> Self {
+        let mut counts = Self::default();
+        let titles: Vec<String> = report.lines().filter(|line| line.starts_with('#')).map(str::to_lowercase).collect();
+        counts.headings = HEADINGS.iter().filter(|names| titles.iter().any(|title| names.iter().any(|name| title.contains(name)))).count();
+        let mut seen = HashSet::new();
+        let mut ranges = Vec::new();
+        for line in without_list(report).lines().filter(|line| !line.starts_with('#') && !line.starts_with("Exact Answer:")) {
+            ranges.clear();
+            sentences(line, 0..line.len(), &mut ranges);
+            for range in &ranges {
+                let said = line.get(range.clone()).unwrap_or_default();
+                let words = words(said);
+                if words.len() < WORDS_MIN {
+                    continue;
+                }
+                let behind = line.get(range.end..).unwrap_or_default().trim_start();
+                // A marker at the beginning belongs to the sentence before.
+                let own = marker_at(said, 0).map_or(said, |(_, end)| said.get(end..).unwrap_or_default());
+                let has_marker = own.match_indices('[').any(|(open, _)| marker_at(own, open).is_some()) || own.contains('【');
+                counts.all += 1;
+                counts.cited += usize::from(has_marker || marker_at(behind, 0).is_some() || behind.starts_with('【'));
+                counts.distinct += usize::from(seen.insert(words.iter().fold(0, |sum: u64, word| sum.rotate_left(5) ^ word.key)));
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grounding_is_the_share_of_cited_statements() {
+        let report = "# Light\n## Introduction\nThe light was lit in 1821. [1] It has nine floors above ground. [2] \nNobody knows who kept it.\n\
+            ## Conclusion\nIt was lit in 1821 [1].\nExact Answer: 1821 or later than that\n## References\n[1]. https://a.example - A";
+        let counts = Counts::of(report);
+        assert_eq!(counts, Counts { all: 4, cited: 3, distinct: 4, headings: 3 });
+    }
+}

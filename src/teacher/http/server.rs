@@ -1,0 +1,208 @@
+//! What is known of one server: its window, its circuit, whether it asked for rest, how it does.
+
+use std::time::Duration;
+
+use runtime::ledger::EndpointHealth;
+use tokio::time::Instant;
+
+use super::circuit::{Circuit, Standing};
+use super::error::Trouble;
+use super::meters::{Meters, Shown};
+use super::window::{Answer, Window};
+
+/// Longest rest that a server gets: then one request asks whether it meant it.
+const REST_MAX: Duration = Duration::from_secs(600);
+/// Answers over which the mean is taken, roughly.
+const MEAN_OVER: f64 = 16.0;
+
+/// One server, as the pool sees it.
+pub(super) struct Server {
+    pub(super) window: Window,
+    pub(super) circuit: Circuit,
+    /// It asked for no request until then.
+    rests_until: Option<Instant>,
+    /// Requests that may go or have gone, and have not come back.
+    held: u32,
+    in_flight: u32,
+    answered: u64,
+    failed: u64,
+    seconds_mean: f64,
+    name: String,
+    meters: Meters,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outcome<'a> {
+    /// It was answered.
+    Answered {
+        /// After so long.
+        seconds: f64,
+        /// With a completion of so many tokens.
+        tokens: u64,
+    },
+    /// It failed.
+    Troubled(&'a Trouble),
+    /// It was given up before it came back.
+    GivenUp,
+}
+
+/// A request that comes back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Back {
+    /// Its number in the window, if it went out at all.
+    pub(super) number: Option<u64>,
+    /// It was to try whether the server is back.
+    pub(super) is_probe: bool,
+    /// The window was used to the full, by the server's speed and by nothing else.
+    pub(super) is_full: bool,
+    /// Tells its job from others.
+    pub(super) job: u64,
+}
+
+impl Server {
+    pub(super) fn new(name: &str, window_max: u32) -> Self {
+        Self {
+            window: Window::new(window_max),
+            circuit: Circuit::new(),
+            rests_until: None,
+            held: 0,
+            in_flight: 0,
+            answered: 0,
+            failed: 0,
+            seconds_mean: 0.0,
+            name: name.to_owned(),
+            meters: Meters::of(name),
+        }
+    }
+
+    /// How long it still wants to be left alone.
+    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
+        self.rests_until.map(|until| until.saturating_duration_since(now)).filter(|rest| !rest.is_zero())
+    }
+
+    /// Whether one more request may go to it now.
+    pub(super) fn has_room(&self, now: Instant) -> bool {
+        self.circuit.is_up() && self.rest(now).is_none() && self.held < self.window.size()
+    }
+
+    /// Whether its window is used to the full.
+    pub(super) fn is_full(&self) -> bool {
+        self.held >= self.window.size()
+    }
+
+    /// A request may go.
+    pub(super) fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    /// It does not go after all.
+    pub(super) fn let_go(&mut self) {
+        self.held = self.held.saturating_sub(1);
+    }
+
+    /// It goes; returns its number.
+    pub(super) fn send(&mut self) -> u64 {
+        self.in_flight += 1;
+        self.window.sent()
+    }
+
+    /// A request came back. Whether those who wait for this server have to look elsewhere.
+    pub(super) fn settle(&mut self, back: Back, outcome: Outcome<'_>, now: Instant) -> bool {
+        self.let_go();
+        if back.number.is_some() {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+        match outcome {
+            Outcome::Answered { seconds, tokens } => {
+                self.answered += 1;
+                let share = if self.answered == 1 { 1.0 } else { 1.0 / MEAN_OVER };
+                self.seconds_mean += (seconds - self.seconds_mean) * share;
+                self.served(back);
+                if let Some(number) = back.number {
+                    self.window.answered(number, Answer { seconds, tokens, is_full: back.is_full });
+                }
+                false
+            }
+            Outcome::Troubled(trouble) => {
+                self.failed += 1;
+                self.troubled(back, trouble, now)
+            }
+            Outcome::GivenUp => {
+                if back.is_probe {
+                    self.circuit.probe_again(now);
+                }
+                back.is_probe
+            }
+        }
+    }
+
+    fn served(&mut self, back: Back) {
+        if back.is_probe {
+            tracing::info!(endpoint = self.name, "the server is back");
+            self.window.restart();
+            self.circuit.close();
+        } else {
+            self.circuit.note_success(back.job);
+        }
+    }
+
+    fn troubled(&mut self, back: Back, trouble: &Trouble, now: Instant) -> bool {
+        let rest = trouble.retry_after.unwrap_or_default().min(REST_MAX);
+        if !rest.is_zero() {
+            self.rests_until = self.rests_until.max(Some(now + rest));
+        }
+        if trouble.is_overload
+            && let Some(number) = back.number
+        {
+            self.window.refused(number);
+        }
+        if !trouble.is_of_server() {
+            // Whoever refuses one request with a reason is there.
+            self.served(back);
+        } else if trouble.elsewhere || back.is_probe || self.circuit.note_failure(back.job) {
+            // What was sent before it opened does not make it stay open for longer.
+            if back.is_probe || self.circuit.is_up() {
+                self.open(trouble, rest, now);
+            }
+            return true;
+        }
+        !rest.is_zero()
+    }
+
+    /// Leaves the server alone for a while.
+    pub(super) fn open(&mut self, trouble: &Trouble, least: Duration, now: Instant) {
+        if self.circuit.is_up() {
+            metrics::counter!("sluice_endpoint_opened_total", "endpoint" => self.name.clone()).increment(1);
+            tracing::warn!(endpoint = self.name, error = %trouble, "the server is left alone for a while");
+        }
+        self.circuit.open(trouble.message.clone(), least, now);
+    }
+
+    /// Shows it as metrics, with so many who wait for it.
+    pub(super) fn show(&mut self, waiting: usize) {
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+        let standing = self.circuit.standing();
+        self.meters.show(Shown { window: self.window.size(), in_flight: self.in_flight, waiting, standing });
+    }
+
+    /// How it does, with so many who wait for it.
+    pub(super) fn health(&self, waiting: usize) -> EndpointHealth {
+        let state = match self.circuit.standing() {
+            Standing::Up => "up",
+            Standing::Down(_) => "down",
+            Standing::Probing => "probing",
+        };
+        EndpointHealth {
+            campaign: String::new(),
+            endpoint: self.name.clone(),
+            state: state.to_owned(),
+            in_flight: self.in_flight,
+            window: self.window.size(),
+            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+            answered: self.answered,
+            failed: self.failed,
+            seconds_mean: self.seconds_mean,
+        }
+    }
+}

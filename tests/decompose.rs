@@ -1,0 +1,478 @@
+//! The recipe `decompose` with scripted teachers: what every role is told, what is recorded, and that citations resolve.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use model::{Completion, Digest};
+use serde_json::{Value, json};
+use teacher::heuristic::HeuristicTeacher;
+use teacher::{Request, Teacher, TeacherError};
+
+use crate::faults::Server;
+use crate::house::{House, Ran};
+
+const PELLIN: &str = "https://ostrel-valley.example.org/towns/pellin";
+const SWAN: &str = "https://ostrel-valley.example.org/bridges/swan-bridge";
+const LIST: &str =
+    "<think>two sides</think>\n<subtask_list>\n1. When was Pellin founded?\n2. Who designed the Swan Bridge?\n</subtask_list>";
+const REPORT: &str = "<think>so</think>\n<suggested_answer>\n## Introduction\nAsked was much.\n\n## Bridges\nIt was Edevane [1] . It stands at Pellin [2] .\n\n## Conclusion\nSure.\n\nExact Answer: Tomas Edevane\n\n## References\n[1]. x - y\n</suggested_answer>";
+
+/// One line of a script: thread, turn, call, text.
+type Line<'a> = (u32, u32, u32, &'a str);
+
+fn prepare(recipe: &str, lines: &[Line<'_>]) -> House {
+    let more = format!(
+        "[recipe]\nkind = \"decompose\"\n{recipe}\n[teacher]\nkind = \"scripted\"\nscript = \"script.jsonl\"\ndialect = \"tags\"\n\
+         [filter.language]\nenabled = false\n"
+    );
+    let house = House::new(1, "", &more);
+    let line = |(thread, turn, call, text): &Line<'_>| {
+        let usage = json!({"prompt_tokens": 10, "completion_tokens": 5, "calls": 1});
+        json!({"thread": thread, "turn": turn, "call": call, "completion": {"text": text, "finish_reason": "stop", "usage": usage}})
+            .to_string()
+    };
+    let lines: Vec<String> = lines.iter().map(line).collect();
+    std::fs::write(house.path("script.jsonl"), lines.join("\n")).expect("written");
+    house
+}
+
+/// Runs one seed against the script; returns the house and its row.
+fn run(recipe: &str, lines: &[Line<'_>]) -> (House, Value) {
+    let house = prepare(recipe, lines);
+    let ran: Ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    house.prove_sealed(1);
+    let row = house.rows().remove(0);
+    (house, row)
+}
+
+fn crawl(url: &str) -> String {
+    format!("<think>see</think>\n<plan>read it</plan>\n<crawl_page>url={url}</crawl_page>")
+}
+
+fn answer(text: &str, references: &[&str]) -> String {
+    let list: Vec<String> = references.iter().enumerate().map(|(n, url)| format!("[{}]. {url} - T", n + 1)).collect();
+    format!("<think>done</think>\n<subtask_answer>\n{text}\n\nReferences\n{}\n</subtask_answer>", list.join("\n"))
+}
+
+fn notices(turn: &Value) -> Vec<&str> {
+    turn["notices"].as_array().expect("notices").iter().map(|notice| notice["kind"].as_str().expect("a kind")).collect()
+}
+
+fn turns(row: &Value, thread: usize) -> &Vec<Value> {
+    row["threads"][thread]["turns"].as_array().expect("turns")
+}
+
+const FEW: &str = "min_tool_calls = 1";
+
+#[test]
+fn a_question_is_divided_researched_and_reported_with_citations_that_resolve() {
+    let (swan, pellin, both) = (crawl(SWAN), crawl(PELLIN), crawl(&format!("{PELLIN} | {SWAN}")));
+    let first =
+        answer("Pellin stands by the bridge [2] , and is old [1] . Nobody knows more [3] .", &[PELLIN, SWAN, "https://no.example.org/x"]);
+    let second = answer("Tomas Edevane designed it [1] .", &[SWAN]);
+    let (_house, row) = run(
+        FEW,
+        &[
+            (0, 0, 0, LIST),
+            (1, 0, 0, &both),
+            (1, 1, 0, &first),
+            (2, 0, 0, &swan),
+            (2, 1, 0, &second),
+            (3, 0, 0, REPORT),
+            (2, 9, 0, &pellin),
+        ],
+    );
+    let roles: Vec<&str> =
+        row["threads"].as_array().expect("threads").iter().map(|thread| thread["role"].as_str().expect("a role")).collect();
+    assert_eq!(roles, ["planner", "researcher", "researcher", "summarizer"]);
+    assert_eq!(row["threads"][2]["subtask"], "Who designed the Swan Bridge?");
+    assert_eq!((row["outcome"].as_str(), row["threads"][1]["outcome"].as_str()), (Some("answered"), Some("answered")));
+
+    // Cited first, numbered first: the bridge is 1 for everybody, and the page that nobody was shown has no marker left.
+    assert_eq!(row["threads"][1]["answer"], "Pellin stands by the bridge [1] , and is old [2] . Nobody knows more.");
+    assert_eq!(row["threads"][2]["answer"], "Tomas Edevane designed it [1] .");
+    let attributions: Vec<&str> =
+        row["threads"][1]["citations"].as_array().expect("citations").iter().map(|c| c["attribution"].as_str().expect("one")).collect();
+    assert_eq!(attributions, ["shown", "shown", "unresolved"]);
+
+    let report = row["answer"].as_str().expect("a report");
+    assert!(report.contains("Edevane [1] .") && report.contains(&format!("[1]. {SWAN} - Swan Bridge, Pellin")), "{report}");
+    assert!(report.contains(&format!("[2]. {PELLIN} - Pellin")) && !report.contains("x - y"), "the list is the corpus's: {report}");
+    let cited: Vec<(&str, &str)> = row["citations"]
+        .as_array()
+        .expect("citations")
+        .iter()
+        .map(|citation| (citation["marker"].as_str().expect("a marker"), citation["url"].as_str().expect("a URL")))
+        .collect();
+    assert_eq!(cited, [("[1]", SWAN), ("[2]", PELLIN)]);
+    assert_eq!(row["usage"]["calls"], 6);
+    // The gold of this seed is the bridge's page, and one that nobody met.
+    assert_eq!((row["gold"]["documents"].as_u64(), row["gold"]["opened"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(row["gold"]["first_opened_turn"], 2, "the planner's turn is the first");
+}
+
+#[test]
+fn a_list_that_says_the_same_twice_is_refused_and_asked_for_again_a_few_times() {
+    let twice = "<subtask_list>\n1. Who designed the Swan Bridge at Pellin?\n2. who designed the swan bridge, at Pellin\n3. When was it built?\n</subtask_list>";
+    let (swan, found) = (crawl(SWAN), answer("Tomas Edevane [1] .", &[SWAN]));
+    let rest = [
+        (1, 0, 0, swan.as_str()),
+        (1, 1, 0, &found),
+        (2, 0, 0, &swan),
+        (2, 1, 0, &found),
+        (3, 0, 0, REPORT),
+        (3, 1, 0, REPORT),
+        (3, 2, 0, REPORT),
+    ];
+    let mut lines = vec![(0, 0, 0, twice), (0, 1, 0, LIST)];
+    lines.extend(rest);
+    let (_house, row) = run(FEW, &lines);
+    assert_eq!(notices(&turns(&row, 0)[0]), ["subtasks_refused"]);
+    assert!(turns(&row, 0)[0]["notices"][0]["text"].as_str().is_some_and(|text| text.contains("1 and 2")), "{row}");
+    assert_eq!(turns(&row, 0).len(), 2);
+
+    // Whoever insists is taken at what is left of the last list.
+    let mut lines: Vec<Line<'_>> = (0..4).map(|turn| (0, turn, 0, twice)).collect();
+    lines.extend(rest);
+    let (_house, row) = run(FEW, &lines);
+    assert_eq!(turns(&row, 0).len(), 4);
+    assert!(notices(&turns(&row, 0)[3]).is_empty(), "nobody reads a notice behind the last list");
+    let subtasks: Vec<&str> = row["threads"].as_array().expect("threads").iter().filter_map(|thread| thread["subtask"].as_str()).collect();
+    assert_eq!(subtasks, ["Who designed the Swan Bridge at Pellin?", "When was it built?"]);
+}
+
+#[test]
+fn a_planner_that_gives_no_list_ends_the_job_and_one_that_declines_is_a_refusal() {
+    let idle: Vec<Line<'_>> = (0..4).map(|turn| (0, turn, 0, "Let us begin.")).collect();
+    let (_house, row) = run(FEW, &idle);
+    assert_eq!((row["outcome"].as_str(), row["threads"].as_array().map(Vec::len)), (Some("empty"), Some(1)));
+    let (_house, row) = run(FEW, &[(0, 0, 0, "I'm sorry, but I can't help with that.")]);
+    assert_eq!((row["outcome"].as_str(), row["verdict"]["accepted"].as_bool()), (Some("refused"), Some(false)));
+}
+
+#[test]
+fn an_answer_after_too_few_calls_is_sent_back_and_a_model_that_insists_is_taken_at_its_word() {
+    let early = answer("It is known.", &[]);
+    let (swan, found) = (crawl(SWAN), answer("Tomas Edevane [1] .", &[SWAN]));
+    let (_house, row) = run(
+        "min_tool_calls = 2",
+        &[
+            (0, 0, 0, LIST),
+            (1, 0, 0, &early),
+            (1, 1, 0, &swan),
+            (1, 2, 0, &found),
+            (1, 3, 0, &found),
+            (2, 0, 0, &early),
+            (2, 1, 0, &early),
+            (2, 2, 0, &early),
+            (3, 0, 0, REPORT),
+            (3, 1, 0, REPORT),
+            (3, 2, 0, REPORT),
+        ],
+    );
+    let kinds: Vec<Vec<&str>> = turns(&row, 1).iter().map(notices).collect();
+    assert_eq!(kinds, [vec!["too_few_calls"], vec![], vec!["too_few_calls"], vec![]]);
+    assert_eq!((row["threads"][2]["outcome"].as_str(), turns(&row, 2).len()), (Some("answered"), 3));
+}
+
+#[test]
+fn the_steps_and_calls_of_a_researcher_are_limited_and_end_in_a_forced_answer() {
+    let (swan, pellin, found) = (crawl(SWAN), crawl(PELLIN), answer("Tomas Edevane [1] .", &[SWAN]));
+    let (_house, row) = run(
+        "min_tool_calls = 1\nmax_tool_calls = 2\nsteps = 6",
+        &[
+            (0, 0, 0, LIST),
+            (1, 0, 0, &swan),
+            (1, 1, 0, &pellin),
+            (1, 2, 0, &found),
+            (2, 0, 0, &swan),
+            (2, 1, 0, &pellin),
+            (2, 2, 0, &swan),
+            (3, 0, 0, REPORT),
+            (3, 1, 0, REPORT),
+            (3, 2, 0, REPORT),
+        ],
+    );
+    assert_eq!((row["threads"][1]["outcome"].as_str(), row["threads"][1]["limit"].as_str()), (Some("forced_answer"), Some("tool_calls")));
+    assert!(turns(&row, 1)[1]["notices"][0]["text"].as_str().is_some_and(|text| text.contains("<subtask_answer>")), "{row}");
+    // A call where an answer was demanded is not carried out, and the plan before it is no answer.
+    assert_eq!(turns(&row, 2)[2]["observations"].as_array().map(Vec::len), Some(0));
+    assert_eq!((row["threads"][2]["outcome"].as_str(), row["threads"][2]["answer"].is_null()), (Some("tool_call_limit"), true), "{row}");
+}
+
+#[test]
+fn a_report_that_cites_what_is_not_there_is_asked_for_again() {
+    let wrong = REPORT.replace("[2] .", "[7] .");
+    let (both, found) = (crawl(&format!("{SWAN} | {PELLIN}")), answer("At Pellin [2] , by Edevane [1] .", &[SWAN, PELLIN]));
+    let (_house, row) = run(
+        FEW,
+        &[(0, 0, 0, LIST), (1, 0, 0, &both), (1, 1, 0, &found), (2, 0, 0, &both), (2, 1, 0, &found), (3, 0, 0, &wrong), (3, 1, 0, REPORT)],
+    );
+    assert_eq!(notices(&turns(&row, 3)[0]), ["report_refused"]);
+    assert!(turns(&row, 3)[0]["notices"][0]["text"].as_str().is_some_and(|text| text.contains("[7]")), "{row}");
+    assert!(row["citations"].as_array().is_some_and(|all| all.iter().all(|citation| citation["attribution"] == "shown")));
+}
+
+#[test]
+fn subtasks_one_after_the_other_share_a_conversation_and_its_pages() {
+    let (swan, first) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    // The second researcher cites what the first one read.
+    let second = answer("It stands there still [1] .", &[SWAN]);
+    let lines = [
+        (0, 0, 0, LIST),
+        (1, 0, 0, swan.as_str()),
+        (1, 1, 0, &first),
+        (2, 0, 0, &swan),
+        (2, 1, 0, &second),
+        (3, 0, 0, REPORT),
+        (3, 1, 0, REPORT),
+        (3, 2, 0, REPORT),
+    ];
+    let (_house, row) = run("min_tool_calls = 1\nmode = \"sequential\"", &lines);
+    assert_eq!((row["threads"][1]["continues"].as_bool(), row["threads"][2]["continues"].as_bool()), (None, Some(true)));
+    assert_eq!(row["threads"][2]["answer"], "It stands there still [1] .");
+}
+
+#[test]
+fn an_extract_stands_beside_its_page_and_is_what_the_researcher_saw() {
+    let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    let extract = "<extract>\nEvidence: it was Edevane </observation>\n</extract>";
+    // Call 0 is the researcher's, call 1 the clock's, call 2 reads the page of the first action.
+    let lines = [
+        (0, 0, 0, LIST),
+        (1, 0, 0, swan.as_str()),
+        (1, 0, 2, extract),
+        (1, 1, 0, &found),
+        (2, 0, 0, &swan),
+        (2, 0, 2, extract),
+        (2, 1, 0, &found),
+        (3, 0, 0, REPORT),
+        (3, 1, 0, REPORT),
+        (3, 2, 0, REPORT),
+    ];
+    let (house, row) = run("min_tool_calls = 1\ncrawl = \"extract\"", &lines);
+    let observation = &turns(&row, 1)[0]["observations"][0];
+    assert!(observation["text"].as_str().is_some_and(|text| text.contains("Swan Bridge")), "{observation}");
+    let extract = observation["extract"].as_str().expect("an extract");
+    assert!(extract.starts_with("Evidence: it was Edevane") && !extract.contains("</observation>"), "{extract}");
+    assert_eq!(row["usage"]["calls"], 10, "extracts are paid for too");
+    assert_eq!(row["threads"][1]["extractor"]["model"], "scripted", "and it is on record who wrote them");
+
+    let exported = |pages: &str| {
+        let ran = house.sluice(&["export", "out/campaigns/test", "--format", "trace", "--rows", "all", "--pages", pages]);
+        assert_eq!(ran.code, Some(0), "{}", ran.text());
+        serde_json::from_str::<Value>(ran.out.lines().next().expect("a line")).expect("JSON")["text"].as_str().expect("a text").to_owned()
+    };
+    assert!(exported("extract").contains("Evidence: it was Edevane") && exported("seen").contains("Evidence: it was Edevane"));
+    assert!(!exported("page").contains("Evidence: it was Edevane"), "the choice is made at export");
+}
+
+#[test]
+fn a_page_whose_extract_came_to_nothing_is_shown_itself() {
+    let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    let lines = [
+        (0, 0, 0, LIST),
+        (1, 0, 0, swan.as_str()),
+        (1, 0, 2, "<extract>\n</extract>"),
+        (1, 1, 0, &found),
+        (2, 0, 0, &swan),
+        (2, 0, 2, "I'm sorry, but I can't help with that."),
+        (2, 1, 0, &found),
+        (3, 0, 0, REPORT),
+        (3, 1, 0, REPORT),
+        (3, 2, 0, REPORT),
+    ];
+    let (house, row) = run("min_tool_calls = 1\ncrawl = \"extract\"", &lines);
+    for thread in [1, 2] {
+        let observation = &turns(&row, thread)[0]["observations"][0];
+        assert!(observation["extract"].is_null(), "{observation}");
+        assert!(observation["text"].as_str().is_some_and(|text| text.contains("Swan Bridge")), "{observation}");
+    }
+    assert_eq!(row["usage"]["calls"], 10, "what came to nothing is paid for too");
+    let ran = house.sluice(&["export", "out/campaigns/test", "--format", "trace", "--rows", "all", "--pages", "seen"]);
+    assert!(ran.out.contains("Swan Bridge") && !ran.out.contains("can't help"), "{}", ran.text());
+}
+
+#[test]
+fn a_report_that_is_never_written_leaves_a_row_with_all_that_was_found() {
+    let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    let lines = [
+        (0, 0, 0, LIST),
+        (1, 0, 0, swan.as_str()),
+        (1, 1, 0, &found),
+        (2, 0, 0, &swan),
+        (2, 1, 0, &found),
+        (3, 0, 0, ""),
+        (3, 1, 0, "<think>so</think>"),
+        (3, 2, 0, ""),
+    ];
+    let (_house, row) = run(FEW, &lines);
+    assert_eq!(
+        (row["outcome"].as_str(), row["answer"].is_null(), row["verdict"]["accepted"].as_bool()),
+        (Some("empty"), true, Some(false))
+    );
+    assert_eq!((turns(&row, 3).len(), notices(&turns(&row, 3)[0])), (3, vec!["report_refused"]));
+    assert_eq!(
+        (row["threads"][1]["answer"].as_str(), row["threads"][2]["answer"].as_str()),
+        (Some("By Edevane [1] ."), Some("By Edevane [1] ."))
+    );
+}
+
+#[test]
+fn what_a_model_repeats_is_recorded_as_it_was_written() {
+    let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    let lines = [
+        (0, 0, 0, LIST),
+        (1, 0, 0, swan.as_str()),
+        (1, 1, 0, &swan),
+        (1, 2, 0, &swan),
+        (1, 3, 0, &found),
+        (2, 0, 0, &swan),
+        (2, 1, 0, &found),
+        (3, 0, 0, REPORT),
+        (3, 1, 0, REPORT),
+        (3, 2, 0, REPORT),
+    ];
+    let (_house, row) = run(FEW, &lines);
+    let kinds: Vec<Vec<&str>> = turns(&row, 1).iter().map(notices).collect();
+    assert_eq!(kinds, [vec![], vec!["repetition"], vec!["repetition"], vec![]]);
+    assert!(turns(&row, 1).iter().take(3).all(|turn| turn["raw"] == swan.as_str()), "{row}");
+    assert!(!row.to_string().contains("DUPLICATE_CONTENT"));
+}
+
+#[test]
+fn a_trace_is_what_the_models_wrote_and_its_mask_covers_exactly_the_observations() {
+    let (swan, found) = (crawl(SWAN), answer("By Édevane 桥 [1] .", &[SWAN]));
+    let lines = [
+        (0, 0, 0, LIST),
+        (1, 0, 0, swan.as_str()),
+        (1, 1, 0, &found),
+        (2, 0, 0, &swan),
+        (2, 1, 0, &found),
+        (3, 0, 0, REPORT),
+        (3, 1, 0, REPORT),
+        (3, 2, 0, REPORT),
+    ];
+    let (house, row) = run(FEW, &lines);
+    let ran = house.sluice(&["export", "out/campaigns/test", "--format", "trace", "--rows", "all", "--mask", "both"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    let trace: Value = serde_json::from_str(ran.out.lines().next().expect("a line")).expect("JSON");
+    let text: Vec<char> = trace["text"].as_str().expect("a text").chars().collect();
+    let whole: String = text.iter().collect();
+    assert!(whole.contains(&swan), "character for character: {whole}");
+    assert!(whole.contains("<subtask_answer>") && whole.contains("<suggested_answer>") && whole.contains("<subtask_list>"));
+    let segments = trace["segments"].as_array().expect("segments");
+    let joined: String = segments.iter().map(|segment| segment["text"].as_str().expect("a text")).collect();
+    assert_eq!(joined, whole);
+    let masked: Vec<String> = trace["mask"]
+        .as_array()
+        .expect("a mask")
+        .iter()
+        .map(|span| {
+            let bound = |n: usize| usize::try_from(span[n].as_u64().expect("a number")).expect("small");
+            text[bound(0)..bound(1)].iter().collect()
+        })
+        .collect();
+    let unlabelled: Vec<&str> =
+        segments.iter().filter(|segment| segment["label"] == false).map(|segment| segment["text"].as_str().expect("a text")).collect();
+    assert_eq!(masked, unlabelled);
+    let seen = turns(&row, 1)[0]["observations"][0]["text"].as_str().expect("a text");
+    assert!(masked[0].contains(seen) && masked[0].trim().starts_with("<observation>") && masked[0].trim().ends_with("</observation>"));
+}
+
+#[test]
+fn roles_may_have_teachers_of_their_own_and_rows_say_who_spoke() {
+    let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    let house = prepare(FEW, &[(1, 0, 0, &swan), (1, 1, 0, &found), (2, 0, 0, &swan), (2, 1, 0, &found)]);
+    let own = |thread: u32, turn: u32, text: &str| {
+        json!({"thread": thread, "turn": turn, "completion": {"text": text, "finish_reason": "stop", "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 1000, "calls": 1}}})
+            .to_string()
+    };
+    std::fs::write(house.path("planner.jsonl"), own(0, 0, LIST)).expect("written");
+    let reports: Vec<String> = (0..3).map(|turn| own(3, turn, REPORT)).collect();
+    std::fs::write(house.path("summarizer.jsonl"), reports.join("\n")).expect("written");
+    let campaign = std::fs::read_to_string(house.path("campaign.toml")).expect("a campaign");
+    let more = "\n[teacher.planner]\nscript = \"planner.jsonl\"\ntemperature = 0.1\nprice = { prompt = 2.0, completion = 4.0 }\n\
+                [teacher.summarizer]\nscript = \"summarizer.jsonl\"\n";
+    std::fs::write(house.path("campaign.toml"), campaign + more).expect("written");
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    house.prove_sealed(1);
+    let row = house.rows().remove(0);
+    assert_eq!(row["threads"][0]["teacher"]["sampling"]["temperature"], 0.1);
+    assert!(row["threads"][1]["teacher"].is_null(), "the job's own teacher is named once");
+    // A million tokens read at 2 and a thousand written at 4, in millionths.
+    assert_eq!(turns(&row, 0)[0]["usage"]["cost_micros"], 2_004_000);
+    assert_eq!(row["usage"]["cost_micros"], 2_004_000, "only the planner has a price");
+}
+
+/// The heuristic teacher, counting what it is asked by the role it is asked in.
+#[derive(Default)]
+struct ByRole {
+    asked: Mutex<HashMap<Digest, u32>>,
+    roles: Mutex<HashMap<&'static str, u32>>,
+}
+
+const ROLES: [&str; 4] = ["<subtask_list>", "<extract>", "<subtask_answer>", "<suggested_answer>"];
+
+#[async_trait]
+impl Teacher for ByRole {
+    async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
+        let system = request.messages.first().map(|message| message.text.as_str()).unwrap_or_default();
+        let role = ROLES.into_iter().find(|tag| system.contains(tag)).unwrap_or("none");
+        let digest =
+            teacher::Conversation::new(request.messages.iter().cloned()).request_digest(&request.tools, request.calls, &request.sampling);
+        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
+        *self.roles.lock().expect("no panic held it").entry(role).or_default() += 1;
+        HeuristicTeacher.complete(request).await
+    }
+}
+
+impl ByRole {
+    fn of(&self, role: &str) -> u32 {
+        self.roles.lock().expect("no panic held it").get(role).copied().unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_job_killed_in_any_role_goes_on_there_and_asks_again_only_what_was_in_flight() {
+    const JOBS: usize = 2;
+    const PARALLEL: usize = 3;
+    let server = Server::of(Arc::new(ByRole::default()), Duration::from_millis(5));
+    let more = format!(
+        "[recipe]\nkind = \"decompose\"\ncrawl = \"extract\"\nparallel = {PARALLEL}\n\
+         [teacher]\nkind = \"http\"\nendpoints = [\"{}\"]\nmodel = \"heuristic\"\nconcurrency = {JOBS}\ndialect = \"tags\"\n",
+        server.address
+    );
+    let house = House::new(6, "", &more);
+    let mut kills = 0;
+    for role in ROLES {
+        let mut run = house.start_run();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let before = server.teacher.of(role);
+        while server.teacher.of(role) <= before {
+            assert!(run.try_wait().expect("a child").is_none(), "the run is not over before {role} is asked");
+            assert!(Instant::now() < deadline, "{role} is asked");
+            std::thread::yield_now();
+        }
+        run.kill().expect("killed with SIGKILL");
+        run.wait().expect("a child");
+        kills += 1;
+    }
+    let last = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(last.code, Some(0), "{}", last.text());
+    house.prove_sealed(6);
+    let (asked, distinct) = {
+        let asked = server.teacher.asked.lock().expect("no panic held it");
+        (asked.values().map(|n| *n as usize).sum::<usize>(), asked.len())
+    };
+    assert!(asked - distinct <= kills * JOBS * PARALLEL, "{} of {asked} requests were asked again in {kills} kills", asked - distinct);
+    let rows = house.rows();
+    let calls: u64 = rows.iter().map(|row| row["usage"]["calls"].as_u64().expect("a number")).sum();
+    assert_eq!(calls, distinct as u64, "every completion that was paid for is in a row");
+    let replayed: u64 = rows.iter().map(|row| row["provenance"]["replayed"].as_u64().expect("a number")).sum();
+    assert!(replayed > 0, "some trajectories were continued in the middle");
+}
