@@ -222,7 +222,7 @@ pub struct BudgetTable {
     pub prompt_tokens: Option<u64>,
     /// Most completions, default unlimited.
     pub calls: Option<u64>,
-    /// Most money, in the currency of the teachers' `price`, default unlimited.
+    /// Most money that teachers cost, in the currency of their `price`, default unlimited. A model judge has no price and is not counted.
     pub money: Option<f64>,
     /// Longest time since the campaign was planned or last resumed, in hours, default unlimited.
     pub wall_hours: Option<f64>,

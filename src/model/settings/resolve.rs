@@ -2,7 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{BudgetSettings, CampaignSettings, CorpusSettings, Crawl, Dialect, JudgeKind, RecipeSettings, Settings};
+use super::{
+    BudgetSettings, CampaignSettings, CorpusSettings, Crawl, Dialect, JudgeKind, RecipeSettings, Settings, TeacherKind, TeacherSettings,
+};
 use crate::Digest;
 use crate::written::{CampaignFile, ConfigError, Problem};
 
@@ -164,9 +166,21 @@ fn check_together(settings: &Settings, check: &mut Check) {
         let is_tags = settings.teacher.dialect == Dialect::Tags || !decompose.strict;
         check.that(is_tags, "recipe.strict", "true", "false, or set teacher.dialect = \"tags\", whose calls it is about");
     }
+    let is_free = |teacher: &TeacherSettings| matches!(teacher.kind, TeacherKind::Http(_)) && teacher.price.is_none();
     let has_price = settings.teacher.price.is_some() || settings.teacher.roles.named().any(|(_, role)| role.price.is_some());
-    let is_told = settings.budget.money_micros.is_none() || has_price;
-    check.that(is_told, "budget.money", "given", "absent, or give teacher.price: without it nothing is known to cost money");
+    if settings.budget.money_micros.is_some() {
+        check.that(has_price, "budget.money", "given", "absent, or give teacher.price: without it nothing is known to cost money");
+        // A model without a price would spend the budget unseen.
+        let roles = settings.teacher.roles.named().map(|(name, role)| (format!("teacher.{name}"), role));
+        for (table, _) in std::iter::once(("teacher".to_owned(), &settings.teacher)).chain(roles).filter(|(_, teacher)| is_free(teacher)) {
+            check.that(
+                false,
+                &format!("{table}.price"),
+                "absent",
+                "its price per million tokens, because budget.money counts it; 0 where it is free",
+            );
+        }
+    }
     for (name, _) in settings.teacher.roles.named().filter(|_| !is_decompose) {
         check.that(false, &format!("teacher.{name}"), "given", "only for recipe.kind = \"decompose\"");
     }
@@ -267,6 +281,21 @@ mod tests {
         }
         let fit = "temperature = false\ntop_p = false\nseed = false\ntool_choice = false\nmax_completion_tokens = true\nmin_p = 0.1";
         assert!(of(fit).is_ok());
+    }
+
+    #[test]
+    fn a_budget_of_money_needs_a_price_for_every_model() {
+        let of = |more: &str| {
+            let teacher = "kind = \"http\"\nmodel = \"m\"\nendpoints = [\"http://a/v1\"]\n";
+            let text = format!("{teacher}{more}\n[recipe]\nkind = \"decompose\"\n[budget]\nmoney = 5.0\n");
+            written(&text).resolve(Path::new("/")).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert!(of("").expect_err("no price at all").contains("teacher.price"));
+        let priced = "price = { prompt = 1.0, completion = 2.0 }\n";
+        assert_eq!(of(priced), Ok(()));
+        let error = of(&format!("{priced}[teacher.planner]\nmodel = \"n\"\n")).expect_err("another model's price is not known");
+        assert!(error.contains("teacher.planner.price") && !error.contains("teacher.price ="), "{error}");
+        assert_eq!(of(&format!("{priced}[teacher.planner]\ntemperature = 0.2\n")), Ok(()), "the same model costs the same");
     }
 
     #[test]
