@@ -1,5 +1,6 @@
 //! What is known of one server: its window, its circuit, whether it asked for rest, how it does.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use runtime::ledger::EndpointHealth;
@@ -12,6 +13,11 @@ use super::window::{Answer, Window};
 
 /// Longest rest that a server gets: then one request asks whether it meant it.
 const REST_MAX: Duration = Duration::from_secs(600);
+/// Answers that are looked back at when one asks for rest. A limit that is reached refuses one request after another; a server that refuses one
+/// now and then means that one, and the others need not wait with it.
+const LOOKED_BACK: usize = 8;
+/// Of these, so many asked for rest, or as large a share of fewer: then the server rests. 3 of 8.
+const RESTING_OF: (usize, usize) = (3, 8);
 /// Answers over which the mean is taken, roughly.
 const MEAN_OVER: f64 = 16.0;
 
@@ -21,6 +27,8 @@ pub(super) struct Server {
     pub(super) circuit: Circuit,
     /// It asked for no request until then.
     rests_until: Option<Instant>,
+    /// Of the latest answers, whether each asked for rest.
+    latest: VecDeque<bool>,
     /// Requests that may go or have gone, and have not come back.
     held: u32,
     in_flight: u32,
@@ -66,6 +74,7 @@ impl Server {
             window: Window::new(window_max),
             circuit: Circuit::new(),
             rests_until: None,
+            latest: VecDeque::with_capacity(LOOKED_BACK),
             held: 0,
             in_flight: 0,
             answered: 0,
@@ -116,6 +125,7 @@ impl Server {
         match outcome {
             Outcome::Answered { seconds, tokens } => {
                 self.answered += 1;
+                self.note_wish(false);
                 let share = if self.answered == 1 { 1.0 } else { 1.0 / MEAN_OVER };
                 self.seconds_mean += (seconds - self.seconds_mean) * share;
                 self.served(back);
@@ -148,7 +158,9 @@ impl Server {
     }
 
     fn troubled(&mut self, back: Back, trouble: &Trouble, now: Instant) -> bool {
-        let rest = trouble.retry_after.unwrap_or_default().min(REST_MAX);
+        let wished = trouble.retry_after.unwrap_or_default().min(REST_MAX);
+        self.note_wish(!wished.is_zero());
+        let rest = if self.needs_rest() { wished } else { Duration::ZERO };
         if !rest.is_zero() {
             self.rests_until = self.rests_until.max(Some(now + rest));
         }
@@ -163,11 +175,24 @@ impl Server {
         } else if trouble.elsewhere || back.is_probe || self.circuit.note_failure(back.job) {
             // What was sent before it opened does not make it stay open for longer.
             if back.is_probe || self.circuit.is_up() {
-                self.open(trouble, rest, now);
+                self.open(trouble, wished, now);
             }
             return true;
         }
         !rest.is_zero()
+    }
+
+    /// The latest answer asked for rest, or did not.
+    fn note_wish(&mut self, wished_rest: bool) {
+        if self.latest.len() == LOOKED_BACK {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(wished_rest);
+    }
+
+    fn needs_rest(&self) -> bool {
+        let (share, of) = RESTING_OF;
+        self.latest.iter().filter(|wished_rest| **wished_rest).count() * of >= self.latest.len() * share
     }
 
     /// Leaves the server alone for a while.

@@ -131,6 +131,25 @@ async fn a_rest_is_waited_for_if_it_is_short_and_told_if_it_is_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_one_request_now_and_then_goes_on_with_the_others() {
+    let pool = pool(1, 64);
+    let began = Instant::now();
+    for round in 0..40 {
+        let refusal = resting(20);
+        let answered = Outcome::Answered { seconds: 1.0, tokens: 10 };
+        let outcome = if round % 8 == 7 { Outcome::Troubled(&refusal) } else { answered };
+        enter(&pool, thread(round)).await.settle(outcome);
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO, "one refusal in eight");
+    // A limit that is reached refuses one after another.
+    for round in 40..42 {
+        enter(&pool, thread(round)).await.settle(Outcome::Troubled(&resting(20)));
+    }
+    drop(enter(&pool, thread(42)).await);
+    assert_eq!(began.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_looks_elsewhere_when_its_server_needs_rest() {
     let pool = pool(2, 1);
     let mut at_home = threads(&pool, 0);
