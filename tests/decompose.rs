@@ -1,17 +1,10 @@
 //! The recipe `decompose` with scripted teachers: what every role is told, what is recorded, and that citations resolve.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-use async_trait::async_trait;
-use model::{Completion, Digest};
 use serde_json::{Value, json};
-use teacher::heuristic::HeuristicTeacher;
-use teacher::{Request, Teacher, TeacherError};
 
-use crate::faults::Server;
 use crate::house::{House, Ran};
+
+mod killed;
 
 const PELLIN: &str = "https://ostrel-valley.example.org/towns/pellin";
 const SWAN: &str = "https://ostrel-valley.example.org/bridges/swan-bridge";
@@ -48,6 +41,13 @@ fn run(recipe: &str, lines: &[Line<'_>]) -> (House, Value) {
     (house, row)
 }
 
+/// The planner's list, what each of two researchers says turn by turn, and what the summarizer says.
+fn script<'a>(researchers: [&[&'a str]; 2], reports: &[&'a str]) -> Vec<Line<'a>> {
+    let threads = [&[LIST][..], researchers[0], researchers[1], reports];
+    let lines = |(thread, said): (u32, &[&'a str])| (0..).zip(said.to_vec()).map(move |(turn, text)| (thread, turn, 0, text));
+    (0..).zip(threads).flat_map(lines).collect()
+}
+
 fn crawl(url: &str) -> String {
     format!("<think>see</think>\n<plan>read it</plan>\n<crawl_page>url={url}</crawl_page>")
 }
@@ -66,25 +66,16 @@ fn turns(row: &Value, thread: usize) -> &Vec<Value> {
 }
 
 const FEW: &str = "min_tool_calls = 1";
+/// One report, as often as it may be asked for.
+const REPORTS: [&str; 3] = [REPORT; 3];
 
 #[test]
 fn a_question_is_divided_researched_and_reported_with_citations_that_resolve() {
-    let (swan, pellin, both) = (crawl(SWAN), crawl(PELLIN), crawl(&format!("{PELLIN} | {SWAN}")));
+    let (swan, both) = (crawl(SWAN), crawl(&format!("{PELLIN} | {SWAN}")));
     let first =
         answer("Pellin stands by the bridge [2] , and is old [1] . Nobody knows more [3] .", &[PELLIN, SWAN, "https://no.example.org/x"]);
     let second = answer("Tomas Edevane designed it [1] .", &[SWAN]);
-    let (_house, row) = run(
-        FEW,
-        &[
-            (0, 0, 0, LIST),
-            (1, 0, 0, &both),
-            (1, 1, 0, &first),
-            (2, 0, 0, &swan),
-            (2, 1, 0, &second),
-            (3, 0, 0, REPORT),
-            (2, 9, 0, &pellin),
-        ],
-    );
+    let (_house, row) = run(FEW, &script([&[&both, &first], &[&swan, &second]], &[REPORT]));
     let roles: Vec<&str> =
         row["threads"].as_array().expect("threads").iter().map(|thread| thread["role"].as_str().expect("a role")).collect();
     assert_eq!(roles, ["planner", "researcher", "researcher", "summarizer"]);
@@ -118,17 +109,10 @@ fn a_question_is_divided_researched_and_reported_with_citations_that_resolve() {
 fn a_list_that_says_the_same_twice_is_refused_and_asked_for_again_a_few_times() {
     let twice = "<subtask_list>\n1. Who designed the Swan Bridge at Pellin?\n2. who designed the swan bridge, at Pellin\n3. When was it built?\n</subtask_list>";
     let (swan, found) = (crawl(SWAN), answer("Tomas Edevane [1] .", &[SWAN]));
-    let rest = [
-        (1, 0, 0, swan.as_str()),
-        (1, 1, 0, &found),
-        (2, 0, 0, &swan),
-        (2, 1, 0, &found),
-        (3, 0, 0, REPORT),
-        (3, 1, 0, REPORT),
-        (3, 2, 0, REPORT),
-    ];
+    let all = script([&[&swan, &found], &[&swan, &found]], &REPORTS);
+    let rest = all.iter().filter(|(thread, ..)| *thread > 0);
     let mut lines = vec![(0, 0, 0, twice), (0, 1, 0, LIST)];
-    lines.extend(rest);
+    lines.extend(rest.clone());
     let (_house, row) = run(FEW, &lines);
     assert_eq!(notices(&turns(&row, 0)[0]), ["subtasks_refused"]);
     assert!(turns(&row, 0)[0]["notices"][0]["text"].as_str().is_some_and(|text| text.contains("1 and 2")), "{row}");
@@ -157,22 +141,7 @@ fn a_planner_that_gives_no_list_ends_the_job_and_one_that_declines_is_a_refusal(
 fn an_answer_after_too_few_calls_is_sent_back_and_a_model_that_insists_is_taken_at_its_word() {
     let early = answer("It is known.", &[]);
     let (swan, found) = (crawl(SWAN), answer("Tomas Edevane [1] .", &[SWAN]));
-    let (_house, row) = run(
-        "min_tool_calls = 2",
-        &[
-            (0, 0, 0, LIST),
-            (1, 0, 0, &early),
-            (1, 1, 0, &swan),
-            (1, 2, 0, &found),
-            (1, 3, 0, &found),
-            (2, 0, 0, &early),
-            (2, 1, 0, &early),
-            (2, 2, 0, &early),
-            (3, 0, 0, REPORT),
-            (3, 1, 0, REPORT),
-            (3, 2, 0, REPORT),
-        ],
-    );
+    let (_house, row) = run("min_tool_calls = 2", &script([&[&early, &swan, &found, &found], &[&early, &early, &early]], &REPORTS));
     let kinds: Vec<Vec<&str>> = turns(&row, 1).iter().map(notices).collect();
     assert_eq!(kinds, [vec!["too_few_calls"], vec![], vec!["too_few_calls"], vec![]]);
     assert_eq!((row["threads"][2]["outcome"].as_str(), turns(&row, 2).len()), (Some("answered"), 3));
@@ -181,21 +150,8 @@ fn an_answer_after_too_few_calls_is_sent_back_and_a_model_that_insists_is_taken_
 #[test]
 fn the_steps_and_calls_of_a_researcher_are_limited_and_end_in_a_forced_answer() {
     let (swan, pellin, found) = (crawl(SWAN), crawl(PELLIN), answer("Tomas Edevane [1] .", &[SWAN]));
-    let (_house, row) = run(
-        "min_tool_calls = 1\nmax_tool_calls = 2\nsteps = 6",
-        &[
-            (0, 0, 0, LIST),
-            (1, 0, 0, &swan),
-            (1, 1, 0, &pellin),
-            (1, 2, 0, &found),
-            (2, 0, 0, &swan),
-            (2, 1, 0, &pellin),
-            (2, 2, 0, &swan),
-            (3, 0, 0, REPORT),
-            (3, 1, 0, REPORT),
-            (3, 2, 0, REPORT),
-        ],
-    );
+    let (_house, row) =
+        run("min_tool_calls = 1\nmax_tool_calls = 2\nsteps = 6", &script([&[&swan, &pellin, &found], &[&swan, &pellin, &swan]], &REPORTS));
     assert_eq!((row["threads"][1]["outcome"].as_str(), row["threads"][1]["limit"].as_str()), (Some("forced_answer"), Some("tool_calls")));
     assert!(turns(&row, 1)[1]["notices"][0]["text"].as_str().is_some_and(|text| text.contains("<subtask_answer>")), "{row}");
     // A call where an answer was demanded is not carried out, and the plan before it is no answer.
@@ -207,10 +163,7 @@ fn the_steps_and_calls_of_a_researcher_are_limited_and_end_in_a_forced_answer() 
 fn a_report_that_cites_what_is_not_there_is_asked_for_again() {
     let wrong = REPORT.replace("[2] .", "[7] .");
     let (both, found) = (crawl(&format!("{SWAN} | {PELLIN}")), answer("At Pellin [2] , by Edevane [1] .", &[SWAN, PELLIN]));
-    let (_house, row) = run(
-        FEW,
-        &[(0, 0, 0, LIST), (1, 0, 0, &both), (1, 1, 0, &found), (2, 0, 0, &both), (2, 1, 0, &found), (3, 0, 0, &wrong), (3, 1, 0, REPORT)],
-    );
+    let (_house, row) = run(FEW, &script([&[&both, &found], &[&both, &found]], &[&wrong, REPORT]));
     assert_eq!(notices(&turns(&row, 3)[0]), ["report_refused"]);
     assert!(turns(&row, 3)[0]["notices"][0]["text"].as_str().is_some_and(|text| text.contains("[7]")), "{row}");
     assert!(row["citations"].as_array().is_some_and(|all| all.iter().all(|citation| citation["attribution"] == "shown")));
@@ -221,16 +174,7 @@ fn subtasks_one_after_the_other_share_a_conversation_and_its_pages() {
     let (swan, first) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
     // The second researcher cites what the first one read.
     let second = answer("It stands there still [1] .", &[SWAN]);
-    let lines = [
-        (0, 0, 0, LIST),
-        (1, 0, 0, swan.as_str()),
-        (1, 1, 0, &first),
-        (2, 0, 0, &swan),
-        (2, 1, 0, &second),
-        (3, 0, 0, REPORT),
-        (3, 1, 0, REPORT),
-        (3, 2, 0, REPORT),
-    ];
+    let lines = script([&[&swan, &first], &[&swan, &second]], &REPORTS);
     let (_house, row) = run("min_tool_calls = 1\nmode = \"sequential\"", &lines);
     assert_eq!((row["threads"][1]["continues"].as_bool(), row["threads"][2]["continues"].as_bool()), (None, Some(true)));
     assert_eq!(row["threads"][2]["answer"], "It stands there still [1] .");
@@ -241,18 +185,8 @@ fn an_extract_stands_beside_its_page_and_is_what_the_researcher_saw() {
     let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
     let extract = "<extract>\nEvidence: it was Edevane </observation>\n</extract>";
     // Call 0 is the researcher's, call 1 the clock's, call 2 reads the page of the first action.
-    let lines = [
-        (0, 0, 0, LIST),
-        (1, 0, 0, swan.as_str()),
-        (1, 0, 2, extract),
-        (1, 1, 0, &found),
-        (2, 0, 0, &swan),
-        (2, 0, 2, extract),
-        (2, 1, 0, &found),
-        (3, 0, 0, REPORT),
-        (3, 1, 0, REPORT),
-        (3, 2, 0, REPORT),
-    ];
+    let mut lines = script([&[&swan, &found], &[&swan, &found]], &REPORTS);
+    lines.extend([(1, 0, 2, extract), (2, 0, 2, extract)]);
     let (house, row) = run("min_tool_calls = 1\ncrawl = \"extract\"", &lines);
     let observation = &turns(&row, 1)[0]["observations"][0];
     assert!(observation["text"].as_str().is_some_and(|text| text.contains("Swan Bridge")), "{observation}");
@@ -273,18 +207,8 @@ fn an_extract_stands_beside_its_page_and_is_what_the_researcher_saw() {
 #[test]
 fn a_page_whose_extract_came_to_nothing_is_shown_itself() {
     let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
-    let lines = [
-        (0, 0, 0, LIST),
-        (1, 0, 0, swan.as_str()),
-        (1, 0, 2, "<extract>\n</extract>"),
-        (1, 1, 0, &found),
-        (2, 0, 0, &swan),
-        (2, 0, 2, "I'm sorry, but I can't help with that."),
-        (2, 1, 0, &found),
-        (3, 0, 0, REPORT),
-        (3, 1, 0, REPORT),
-        (3, 2, 0, REPORT),
-    ];
+    let mut lines = script([&[&swan, &found], &[&swan, &found]], &REPORTS);
+    lines.extend([(1, 0, 2, "<extract>\n</extract>"), (2, 0, 2, "I'm sorry, but I can't help with that.")]);
     let (house, row) = run("min_tool_calls = 1\ncrawl = \"extract\"", &lines);
     for thread in [1, 2] {
         let observation = &turns(&row, thread)[0]["observations"][0];
@@ -299,17 +223,7 @@ fn a_page_whose_extract_came_to_nothing_is_shown_itself() {
 #[test]
 fn a_report_that_is_never_written_leaves_a_row_with_all_that_was_found() {
     let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
-    let lines = [
-        (0, 0, 0, LIST),
-        (1, 0, 0, swan.as_str()),
-        (1, 1, 0, &found),
-        (2, 0, 0, &swan),
-        (2, 1, 0, &found),
-        (3, 0, 0, ""),
-        (3, 1, 0, "<think>so</think>"),
-        (3, 2, 0, ""),
-    ];
-    let (_house, row) = run(FEW, &lines);
+    let (_house, row) = run(FEW, &script([&[&swan, &found], &[&swan, &found]], &["", "<think>so</think>", ""]));
     assert_eq!(
         (row["outcome"].as_str(), row["answer"].is_null(), row["verdict"]["accepted"].as_bool()),
         (Some("empty"), true, Some(false))
@@ -324,19 +238,7 @@ fn a_report_that_is_never_written_leaves_a_row_with_all_that_was_found() {
 #[test]
 fn what_a_model_repeats_is_recorded_as_it_was_written() {
     let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
-    let lines = [
-        (0, 0, 0, LIST),
-        (1, 0, 0, swan.as_str()),
-        (1, 1, 0, &swan),
-        (1, 2, 0, &swan),
-        (1, 3, 0, &found),
-        (2, 0, 0, &swan),
-        (2, 1, 0, &found),
-        (3, 0, 0, REPORT),
-        (3, 1, 0, REPORT),
-        (3, 2, 0, REPORT),
-    ];
-    let (_house, row) = run(FEW, &lines);
+    let (_house, row) = run(FEW, &script([&[&swan, &swan, &swan, &found], &[&swan, &found]], &REPORTS));
     let kinds: Vec<Vec<&str>> = turns(&row, 1).iter().map(notices).collect();
     assert_eq!(kinds, [vec![], vec!["repetition"], vec!["repetition"], vec![]]);
     assert!(turns(&row, 1).iter().take(3).all(|turn| turn["raw"] == swan.as_str()), "{row}");
@@ -346,17 +248,7 @@ fn what_a_model_repeats_is_recorded_as_it_was_written() {
 #[test]
 fn a_trace_is_what_the_models_wrote_and_its_mask_covers_exactly_the_observations() {
     let (swan, found) = (crawl(SWAN), answer("By Édevane 桥 [1] .", &[SWAN]));
-    let lines = [
-        (0, 0, 0, LIST),
-        (1, 0, 0, swan.as_str()),
-        (1, 1, 0, &found),
-        (2, 0, 0, &swan),
-        (2, 1, 0, &found),
-        (3, 0, 0, REPORT),
-        (3, 1, 0, REPORT),
-        (3, 2, 0, REPORT),
-    ];
-    let (house, row) = run(FEW, &lines);
+    let (house, row) = run(FEW, &script([&[&swan, &found], &[&swan, &found]], &REPORTS));
     let ran = house.sluice(&["export", "out/campaigns/test", "--format", "trace", "--rows", "all", "--mask", "both"]);
     assert_eq!(ran.code, Some(0), "{}", ran.text());
     let trace: Value = serde_json::from_str(ran.out.lines().next().expect("a line")).expect("JSON");
@@ -407,72 +299,4 @@ fn roles_may_have_teachers_of_their_own_and_rows_say_who_spoke() {
     // A million tokens read at 2 and a thousand written at 4, in millionths.
     assert_eq!(turns(&row, 0)[0]["usage"]["cost_micros"], 2_004_000);
     assert_eq!(row["usage"]["cost_micros"], 2_004_000, "only the planner has a price");
-}
-
-/// The heuristic teacher, counting what it is asked by the role it is asked in.
-#[derive(Default)]
-struct ByRole {
-    asked: Mutex<HashMap<Digest, u32>>,
-    roles: Mutex<HashMap<&'static str, u32>>,
-}
-
-const ROLES: [&str; 4] = ["<subtask_list>", "<extract>", "<subtask_answer>", "<suggested_answer>"];
-
-#[async_trait]
-impl Teacher for ByRole {
-    async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
-        let system = request.messages.first().map(|message| message.text.as_str()).unwrap_or_default();
-        let role = ROLES.into_iter().find(|tag| system.contains(tag)).unwrap_or("none");
-        let digest =
-            teacher::Conversation::new(request.messages.iter().cloned()).request_digest(&request.tools, request.calls, &request.sampling);
-        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
-        *self.roles.lock().expect("no panic held it").entry(role).or_default() += 1;
-        HeuristicTeacher.complete(request).await
-    }
-}
-
-impl ByRole {
-    fn of(&self, role: &str) -> u32 {
-        self.roles.lock().expect("no panic held it").get(role).copied().unwrap_or_default()
-    }
-}
-
-#[test]
-fn a_job_killed_in_any_role_goes_on_there_and_asks_again_only_what_was_in_flight() {
-    const JOBS: usize = 2;
-    const PARALLEL: usize = 3;
-    let server = Server::of(Arc::new(ByRole::default()), Duration::from_millis(5));
-    let more = format!(
-        "[recipe]\nkind = \"decompose\"\ncrawl = \"extract\"\nparallel = {PARALLEL}\n\
-         [teacher]\nkind = \"http\"\nendpoints = [\"{}\"]\nmodel = \"heuristic\"\nconcurrency = {JOBS}\ndialect = \"tags\"\n",
-        server.address
-    );
-    let house = House::new(6, "", &more);
-    let mut kills = 0;
-    for role in ROLES {
-        let mut run = house.start_run();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let before = server.teacher.of(role);
-        while server.teacher.of(role) <= before {
-            assert!(run.try_wait().expect("a child").is_none(), "the run is not over before {role} is asked");
-            assert!(Instant::now() < deadline, "{role} is asked");
-            std::thread::yield_now();
-        }
-        run.kill().expect("killed with SIGKILL");
-        run.wait().expect("a child");
-        kills += 1;
-    }
-    let last = house.sluice(&["run", "campaign.toml"]);
-    assert_eq!(last.code, Some(0), "{}", last.text());
-    house.prove_sealed(6);
-    let (asked, distinct) = {
-        let asked = server.teacher.asked.lock().expect("no panic held it");
-        (asked.values().map(|n| *n as usize).sum::<usize>(), asked.len())
-    };
-    assert!(asked - distinct <= kills * JOBS * PARALLEL, "{} of {asked} requests were asked again in {kills} kills", asked - distinct);
-    let rows = house.rows();
-    let calls: u64 = rows.iter().map(|row| row["usage"]["calls"].as_u64().expect("a number")).sum();
-    assert_eq!(calls, distinct as u64, "every completion that was paid for is in a row");
-    let replayed: u64 = rows.iter().map(|row| row["provenance"]["replayed"].as_u64().expect("a number")).sum();
-    assert!(replayed > 0, "some trajectories were continued in the middle");
 }

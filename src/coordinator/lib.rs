@@ -16,7 +16,7 @@ pub mod status;
 pub use aside::{Aside, Cleared};
 pub use control::{ControlError, age, mark_submitted, set_state};
 pub use plan::{Differences, Freeze, PlanError, freeze, keep_prompts};
-pub use publish::{PublishError, Published, publish_decided, publish_outstanding, publish_paid_for};
+pub use publish::{PublishError, Published, Publisher};
 pub use rebuild::rebuild;
 pub use retry::retry;
 pub use status::{Census, Progress, progress};

@@ -57,81 +57,70 @@ struct Lacking {
     copied: BTreeSet<JobId>,
 }
 
-/// Publishes everything of `campaign` that is not terminal under `grade`.
-///
-/// # Errors
-/// When archive, queue or ledger fail.
-pub async fn publish_outstanding(
-    archive: &dyn Archive,
-    queue: &dyn Queue,
-    ledger: &dyn Ledger,
-    campaign: &Campaign,
-    grade: &Digest,
-) -> Result<Published, PublishError> {
-    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name), with_fresh: true };
-    publisher.publish_all().await
-}
-
-/// As [`publish_outstanding`], but no job that is not synthesised yet: for a campaign whose budget is spent.
-///
-/// # Errors
-/// When archive, queue or ledger fail.
-pub async fn publish_paid_for(
-    archive: &dyn Archive,
-    queue: &dyn Queue,
-    ledger: &dyn Ledger,
-    campaign: &Campaign,
-    grade: &Digest,
-) -> Result<Published, PublishError> {
-    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name), with_fresh: false };
-    publisher.publish_all().await
-}
-
-/// Publishes the shards of later samples that could be decided about since, and only those: their first samples are all terminal by now.
-///
-/// # Errors
-/// When archive, queue or ledger fail.
-pub async fn publish_decided(
-    archive: &dyn Archive,
-    queue: &dyn Queue,
-    ledger: &dyn Ledger,
-    campaign: &Campaign,
-    grade: &Digest,
-) -> Result<Published, PublishError> {
-    let publisher = Publisher { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name), with_fresh: true };
-    let mut published = Published::default();
-    let Some(first) = campaign.settings.campaign.samples_first else { return Ok(published) };
-    let mut seeds = FrozenSeeds::new(archive, &campaign.name);
-    for shard in u64::from(first) * campaign.plan.shards_per_sample()..campaign.plan.shards() {
-        if dataset::spared::read(archive, &publisher.keys, shard).await?.is_none() {
-            publisher.publish(shard, &mut seeds, &mut published).await?;
-        }
-    }
-    Ok(published)
-}
-
-struct Publisher<'a> {
+/// Publishes what is outstanding of one campaign under one grade.
+pub struct Publisher<'a> {
     archive: &'a dyn Archive,
     queue: &'a dyn Queue,
     ledger: &'a dyn Ledger,
     campaign: &'a Campaign,
     grade: &'a Digest,
     keys: CampaignKeys,
-    /// Jobs that are not synthesised yet, too.
-    with_fresh: bool,
 }
 
-impl Publisher<'_> {
-    async fn publish_all(&self) -> Result<Published, PublishError> {
+/// Which jobs without a trajectory are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    All,
+    None,
+}
+
+impl<'a> Publisher<'a> {
+    /// A publisher of `campaign` under `grade`.
+    pub fn new(archive: &'a dyn Archive, queue: &'a dyn Queue, ledger: &'a dyn Ledger, campaign: &'a Campaign, grade: &'a Digest) -> Self {
+        Self { archive, queue, ledger, campaign, grade, keys: CampaignKeys::new(&campaign.name) }
+    }
+
+    /// Publishes everything that is not terminal.
+    ///
+    /// # Errors
+    /// When archive, queue or ledger fail.
+    pub async fn outstanding(&self) -> Result<Published, PublishError> {
+        self.shards(0..self.campaign.plan.shards(), Fresh::All).await
+    }
+
+    /// Publishes what is synthesised and has no verdict, and no job that is not: for a campaign whose budget is spent.
+    ///
+    /// # Errors
+    /// When archive, queue or ledger fail.
+    pub async fn paid_for(&self) -> Result<Published, PublishError> {
+        self.shards(0..self.campaign.plan.shards(), Fresh::None).await
+    }
+
+    /// Publishes the shards of later samples that could be decided about since, and only those: their first samples are all terminal by now.
+    ///
+    /// # Errors
+    /// When archive, queue or ledger fail.
+    pub async fn decided(&self) -> Result<Published, PublishError> {
+        let Some(first) = self.campaign.settings.campaign.samples_first else { return Ok(Published::default()) };
+        let mut undecided = Vec::new();
+        for shard in u64::from(first) * self.campaign.plan.shards_per_sample()..self.campaign.plan.shards() {
+            if dataset::spared::read(self.archive, &self.keys, shard).await?.is_none() {
+                undecided.push(shard);
+            }
+        }
+        self.shards(undecided, Fresh::All).await
+    }
+
+    async fn shards(&self, shards: impl IntoIterator<Item = u64>, fresh: Fresh) -> Result<Published, PublishError> {
         let mut seeds = FrozenSeeds::new(self.archive, &self.campaign.name);
         let mut published = Published::default();
-        for shard in 0..self.campaign.plan.shards() {
-            self.publish(shard, &mut seeds, &mut published).await?;
+        for shard in shards {
+            self.publish(shard, fresh, &mut seeds, &mut published).await?;
         }
         Ok(published)
     }
 
-    async fn publish(&self, shard: u64, seeds: &mut FrozenSeeds<'_>, published: &mut Published) -> Result<(), PublishError> {
+    async fn publish(&self, shard: u64, wanted: Fresh, seeds: &mut FrozenSeeds<'_>, published: &mut Published) -> Result<(), PublishError> {
         if !dataset::spared::decide(self.archive, self.campaign, self.grade, shard, seeds).await? {
             published.waiting_shards += 1;
             return Ok(());
@@ -166,7 +155,7 @@ impl Publisher<'_> {
             self.queue.publish(&candidates, bodies).await?;
         }
         let jobs = QueueName::Jobs(self.campaign.name.clone());
-        let fresh = if self.with_fresh { fresh } else { Vec::new() };
+        let fresh = if wanted == Fresh::All { fresh } else { Vec::new() };
         for range in fresh.chunks(RANGE_JOBS) {
             let work: Vec<WorkKey> = range.iter().map(|(job, _)| WorkKey::Synthesis(job.id.clone())).collect();
             let steps = self.replan(shard, &work, range.iter().map(|(job, _)| job), &copied, seeds).await?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::{Freeze, PlanError, PublishError, Published, publish_outstanding, publish_paid_for};
+use coordinator::{Freeze, PlanError, PublishError, Published, Publisher};
 use corpus::Corpus;
 use dataset::SealOptions;
 use filter::{FilterHandler, Grade};
@@ -275,9 +275,8 @@ impl Factory {
         let terminal_before = before.planned - before.outstanding;
         let bar = RunBar::new(before.planned, terminal_before);
         let (queue, ledger) = (self.queue(), self.ledger());
-        let publish = || publish_outstanding(self.archive.as_ref(), queue.as_ref(), ledger.as_ref(), &self.campaign, self.grade.digest());
-        let paid_for = || publish_paid_for(self.archive.as_ref(), queue.as_ref(), ledger.as_ref(), &self.campaign, self.grade.digest());
-        let mut publishing: BoxFuture<'_, Result<Published, PublishError>> = Box::pin(publish());
+        let publisher = Publisher::new(self.archive.as_ref(), queue.as_ref(), ledger.as_ref(), &self.campaign, self.grade.digest());
+        let mut publishing: BoxFuture<'_, Result<Published, PublishError>> = Box::pin(publisher.outstanding());
         let mut is_published = false;
         let mut published = Published::default();
         let mut tick = tokio::time::interval(TICK);
@@ -316,7 +315,7 @@ impl Factory {
                         self.synthesis.request();
                         if !is_published {
                             // Nobody takes new jobs any more; what an earlier run synthesised is graded all the same.
-                            publishing = Box::pin(paid_for());
+                            publishing = Box::pin(publisher.paid_for());
                         }
                     }
                     // What was synthesised is paid for, and graded before the end.
@@ -329,7 +328,7 @@ impl Factory {
                         if published.waiting_shards == 0 || moved == 0 {
                             break Stop::Finished;
                         }
-                        publishing = Box::pin(publish());
+                        publishing = Box::pin(publisher.outstanding());
                         is_published = false;
                     }
                 }

@@ -205,7 +205,7 @@ fn gravity(kind: FailureKind) -> u8 {
     }
 }
 
-/// Whether a thread ended in a way that a model answers for.
+/// An ending without an answer.
 pub(super) fn ending(outcome: Outcome) -> Ending {
     Ending { outcome, limit: None, answer: None }
 }

@@ -110,9 +110,7 @@ impl Desk {
     pub(crate) fn citations(&self, answer: &str) -> Vec<Citation> {
         self.browser.as_ref().map(|browser| corpus::resolve_citations(browser, answer)).unwrap_or_default()
     }
-}
 
-impl Desk {
     /// The numbered citations of `answer`, resolved against what `observations` have shown.
     ///
     /// # Errors

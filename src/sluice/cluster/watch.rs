@@ -189,8 +189,8 @@ impl Watch {
         if waits && progress.state == ControlState::Running && watched.decided.elapsed() >= DECIDE {
             watched.decided = Instant::now();
             let (campaign, queue) = (&watched.loaded.campaign, connected.queue.as_ref());
-            let published = coordinator::publish_decided(archive, queue, ledger.as_ref(), campaign, &grade);
-            let published = published.await.map_err(VerbError::unreachable)?;
+            let publisher = coordinator::Publisher::new(archive, queue, ledger.as_ref(), campaign, &grade);
+            let published = publisher.decided().await.map_err(VerbError::unreachable)?;
             if published.jobs > 0 {
                 tracing::info!(campaign = %campaign.name, jobs = published.jobs, "published what is worth more samples");
             }

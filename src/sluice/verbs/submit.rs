@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use coordinator::{publish_outstanding, rebuild};
+use coordinator::{Publisher, rebuild};
 use model::ControlState;
 use runtime::ledger::Registered;
 use serde_json::json;
@@ -74,7 +74,8 @@ pub(crate) async fn publish(connected: &Connected, loaded: &Loaded) -> Result<co
     ledger.set_control(loaded.control.state).await?;
     rebuild(archive, ledger.as_ref(), campaign, &campaign.settings, grade).await.map_err(VerbError::unreachable)?;
     connected.registry.register(&registered(loaded)).await?;
-    publish_outstanding(archive, connected.queue.as_ref(), ledger.as_ref(), campaign, grade).await.map_err(VerbError::unreachable)
+    let publisher = Publisher::new(archive, connected.queue.as_ref(), ledger.as_ref(), campaign, grade);
+    publisher.outstanding().await.map_err(VerbError::unreachable)
 }
 
 /// How the registry knows the campaign.

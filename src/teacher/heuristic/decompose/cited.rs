@@ -2,19 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use model::references::{NumberedMarker, Reference, markers, split_references};
+
 use crate::heuristic::text::sentences;
 
-/// The longest marker that is read, in bytes: `[12, 13, 14]`.
-const MARKER_BYTES_MAX: usize = 40;
 /// The longest statement, in bytes; of a longer one the sentences next to the marker count.
 const STATEMENT_BYTES_MAX: usize = 700;
-/// Numbers above this are no references but years.
-const NUMBER_MAX: u32 = 999;
 /// The longest address, in bytes.
 pub(super) const URL_BYTES_MAX: usize = 2_000;
-/// Headings of a list of references.
-const LISTS: [&str; 5] = ["references", "sources", "参考文献", "参考资料", "文献"];
-
 /// A statement and the references it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement {
@@ -22,28 +17,19 @@ pub(super) struct Statement {
     pub(super) numbers: Vec<u32>,
 }
 
-/// The numbers of the marker whose bracket stands at `open`, and where it ends.
-pub(super) fn marker_at(text: &str, open: usize) -> Option<(Vec<u32>, usize)> {
-    let inside = text.get(open..)?.strip_prefix('[')?;
-    let close = inside.bytes().take(MARKER_BYTES_MAX).position(|byte| byte == b']')?;
-    let read = |number: &str| number.trim().parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number));
-    let numbers: Option<Vec<u32>> = inside.get(..close)?.split(',').map(read).collect();
-    Some((numbers?, open + close + 2))
-}
-
 /// The statements of `text` that have a marker, in order; its list of references has none.
 pub(super) fn statements(text: &str) -> Vec<Statement> {
-    let text = without_list(text);
+    let (text, _) = split_references(text);
     let mut found: Vec<Statement> = Vec::new();
     let mut from = 0;
-    for (open, _) in text.match_indices('[') {
-        let Some((numbers, end)) = marker_at(text, open).filter(|_| open >= from) else { continue };
-        let said = statement(text.get(from..open).unwrap_or_default());
-        from = end;
+    for NumberedMarker { number, range } in markers(text) {
+        // The numbers of one marker share its range.
+        let said = statement(text.get(from..range.start).unwrap_or_default());
+        from = range.end;
         match found.last_mut() {
-            Some(last) if said.is_empty() => last.numbers.extend(numbers),
+            Some(last) if said.is_empty() => last.numbers.push(number),
             _ if said.is_empty() => {}
-            _ => found.push(Statement { text: said, numbers }),
+            _ => found.push(Statement { text: said, numbers: vec![number] }),
         }
     }
     found
@@ -65,29 +51,11 @@ fn statement(text: &str) -> String {
     said.get(from.unwrap_or(last)..).unwrap_or_default().to_owned()
 }
 
-/// `text` up to the heading of its list of references.
-pub(super) fn without_list(text: &str) -> &str {
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let heading = line.trim().trim_matches(['#', '*', ':', '：', ' ']).to_lowercase();
-        if LISTS.contains(&heading.as_str()) {
-            return text.get(..at).unwrap_or(text);
-        }
-        at += line.len();
-    }
-    text
-}
-
-/// What the lines `[3]. URL - Title` of `text` say, by number: URL and title.
-pub(super) fn references(text: &str) -> BTreeMap<u32, (&str, &str)> {
+/// What the list of references at the end of `text` says, by number: URL and title. Of one number the first counts.
+pub(super) fn references(text: &str) -> BTreeMap<u32, Reference> {
     let mut found = BTreeMap::new();
-    for line in text.lines().map(str::trim) {
-        let Some((numbers, end)) = marker_at(line, 0) else { continue };
-        let rest = line.get(end..).unwrap_or_default().trim_start_matches(['.', ':', ' ']);
-        let (url, title) = rest.split_once(" - ").unwrap_or((rest, ""));
-        if let ([number], true) = (numbers.as_slice(), url.contains("://") && url.len() <= URL_BYTES_MAX) {
-            found.entry(*number).or_insert((url.trim(), title.trim()));
-        }
+    for reference in split_references(text).1.into_iter().filter(|reference| reference.url.len() <= URL_BYTES_MAX) {
+        found.entry(reference.number).or_insert(reference);
     }
     found
 }
@@ -96,10 +64,9 @@ pub(super) fn references(text: &str) -> BTreeMap<u32, (&str, &str)> {
 pub(super) fn unmarked(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut from = 0;
-    for (open, _) in text.match_indices('[') {
-        let Some((_, end)) = marker_at(text, open).filter(|_| open >= from) else { continue };
-        kept.push_str(text.get(from..open).unwrap_or_default());
-        from = end;
+    for NumberedMarker { range, .. } in markers(text) {
+        kept.push_str(text.get(from..range.start).unwrap_or_default());
+        from = range.end;
     }
     kept.push_str(text.get(from..).unwrap_or_default());
     kept
@@ -124,8 +91,9 @@ mod tests {
         let list =
             "参考文献\n[1]. https://a.example/x - Light - a history\n[2]: https://b.example\n[3]. no address\n[1]. https://c.example - C";
         let read = references(list);
-        assert_eq!(read.get(&1), Some(&("https://a.example/x", "Light - a history")));
-        assert_eq!(read.get(&2), Some(&("https://b.example", "")));
+        let of = |number: u32| read.get(&number).map(|reference| (reference.url.as_str(), reference.title.as_str()));
+        assert_eq!(of(1), Some(("https://a.example/x", "Light - a history")));
+        assert_eq!(of(2), Some(("https://b.example", "")));
         assert_eq!(read.len(), 2);
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use model::references::Reference;
 use model::{Message, Role, protocol};
 
 use super::cited::{self, Statement};
@@ -50,7 +51,7 @@ pub(super) fn write(messages: &[Message]) -> String {
 }
 
 /// The parts `<subtask>…</subtask><subtask_answer>…</subtask_answer>` of a message, as sections.
-fn sections<'a>(message: &'a str, references: &BTreeMap<u32, (&str, &str)>, statements_max: usize) -> Vec<Section<'a>> {
+fn sections<'a>(message: &'a str, references: &BTreeMap<u32, Reference>, statements_max: usize) -> Vec<Section<'a>> {
     let mut seen: HashSet<String> = HashSet::new();
     let mut bytes = 0;
     let mut sections = Vec::new();
@@ -80,7 +81,7 @@ fn sections<'a>(message: &'a str, references: &BTreeMap<u32, (&str, &str)>, stat
 struct Report<'a> {
     question: Question,
     wording: &'static Wording,
-    references: BTreeMap<u32, (&'a str, &'a str)>,
+    references: BTreeMap<u32, Reference>,
     sections: Vec<Section<'a>>,
 }
 
@@ -114,8 +115,9 @@ impl Report<'_> {
     /// The statements that answer the question itself, and the short answer they hold.
     fn key_statements(&self) -> (Vec<&Statement>, String) {
         let statements: Vec<&Statement> = self.sections.iter().flat_map(|section| &section.statements).collect();
-        let title_of =
-            |statement: &Statement| statement.numbers.first().and_then(|number| self.references.get(number)).map_or("", |of| of.1);
+        let title_of = |statement: &Statement| {
+            statement.numbers.first().and_then(|number| self.references.get(number)).map_or("", |of| of.title.as_str())
+        };
         let pages = statements.iter().map(|statement| (title_of(statement), Prose::of_text(statement.text.as_str())));
         let evidence = Evidence::of(&self.question, std::iter::empty(), &[], pages);
         let best = evidence.best();
@@ -138,7 +140,7 @@ impl Report<'_> {
         let cited: BTreeSet<u32> =
             self.sections.iter().flat_map(|section| &section.statements).flat_map(|said| said.numbers.clone()).collect();
         let lines = cited.iter().filter_map(|number| {
-            let (url, title) = self.references.get(number)?;
+            let Reference { url, title, .. } = self.references.get(number)?;
             let title = if title.is_empty() { url } else { title };
             Some(format!("[{number}]. {url} - {}", untagged(shortened(title, TITLE_BYTES_MAX))))
         });

@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
+use model::references::{markers, split_references};
 use model::{Message, Role, protocol};
 use serde_json::{Map, Value, json};
 
-use super::cited::{marker_at, without_list};
 use super::part::SCORES;
 use crate::heuristic::text::{sentences, words};
 
@@ -58,7 +58,7 @@ impl Counts {
         counts.headings = HEADINGS.iter().filter(|names| titles.iter().any(|title| names.iter().any(|name| title.contains(name)))).count();
         let mut seen = HashSet::new();
         let mut ranges = Vec::new();
-        for line in without_list(report).lines().filter(|line| !line.starts_with('#') && !line.starts_with("Exact Answer:")) {
+        for line in split_references(report).0.lines().filter(|line| !line.starts_with('#') && !line.starts_with("Exact Answer:")) {
             ranges.clear();
             sentences(line, 0..line.len(), &mut ranges);
             for range in &ranges {
@@ -69,10 +69,10 @@ impl Counts {
                 }
                 let behind = line.get(range.end..).unwrap_or_default().trim_start();
                 // A marker at the beginning belongs to the sentence before.
-                let own = marker_at(said, 0).map_or(said, |(_, end)| said.get(end..).unwrap_or_default());
-                let has_marker = own.match_indices('[').any(|(open, _)| marker_at(own, open).is_some()) || own.contains('【');
+                let has_marker = markers(said).iter().any(|marker| marker.range.start > 0) || said.contains('【');
+                let is_followed = markers(behind).first().is_some_and(|marker| marker.range.start == 0) || behind.starts_with('【');
                 counts.all += 1;
-                counts.cited += usize::from(has_marker || marker_at(behind, 0).is_some() || behind.starts_with('【'));
+                counts.cited += usize::from(has_marker || is_followed);
                 counts.distinct += usize::from(seen.insert(words.iter().fold(0, |sum: u64, word| sum.rotate_left(5) ^ word.key)));
             }
         }
