@@ -17,6 +17,7 @@ mod outages;
 mod poison;
 mod proof;
 mod refused;
+mod samples;
 mod seeds;
 mod servers;
 mod sharing;

@@ -179,6 +179,11 @@ fn needs_interruption(gap: &str) -> bool {
     matches!(gap, "release.before" | "release.after" | "publish.after")
 }
 
+/// Whether only a campaign passes this failpoint that spares later samples.
+pub(crate) fn needs_samples(gap: &str) -> bool {
+    gap.starts_with("spared.")
+}
+
 /// All failpoints of the house, as its sources name them.
 pub(crate) fn failpoints() -> BTreeSet<String> {
     fn walk(folder: &Path, into: &mut BTreeSet<String>) {
@@ -214,11 +219,18 @@ fn a_process_that_dies_between_any_two_durable_steps_loses_nothing() {
     with_a_bad_seed(&house);
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, SOME_FAILED);
     assert_eq!(house.manifest()["counts"]["failed"].as_u64(), Some(1), "the bad seed's job");
-    for gap in gaps.iter().filter(|gap| !needs_interruption(gap)) {
+    for gap in gaps.iter().filter(|gap| !needs_interruption(gap) && !needs_samples(gap)) {
         std::fs::remove_dir_all(house.path("out")).expect("removed");
         let died = house.command(&["run", "campaign.toml"]).env("SLUICE_FAILPOINT", gap).output().expect("the program starts");
         assert_eq!(died.status.signal(), Some(6), "{gap} is passed by this run: {}", String::from_utf8_lossy(&died.stderr));
         finishes_after(&house, gap, SOME_FAILED);
+    }
+    for gap in gaps.iter().filter(|gap| needs_samples(gap)) {
+        let house = House::new(4, "samples_per_seed = 3\nsamples_first = 2", "[teacher]\nkind = \"heuristic\"\ntemperature = 0.0\n");
+        let died = house.command(&["run", "campaign.toml"]).env("SLUICE_FAILPOINT", gap).output().expect("the program starts");
+        assert_eq!(died.status.signal(), Some(6), "{gap} is passed by this run: {}", String::from_utf8_lossy(&died.stderr));
+        finishes_after(&house, gap, Some(0));
+        assert!(house.manifest()["counts"]["spared"].as_u64() > Some(0), "without chance most samples of a seed are alike");
     }
     let server = Server::start(Duration::from_millis(300));
     let house = House::new(12, "", &server.campaign("openai"));
@@ -232,7 +244,7 @@ fn a_process_that_dies_between_any_two_durable_steps_loses_nothing() {
         finishes_after(&house, gap, Some(0));
         std::fs::remove_dir_all(house.path("out")).expect("removed");
     }
-    for gap in gaps.iter().filter(|gap| !["synthesis.", "filter.", "part.", "seal."].iter().any(|room| gap.starts_with(room))) {
+    for gap in gaps.iter().filter(|gap| !["synthesis.", "filter.", "part.", "seal.", "spared."].iter().any(|room| gap.starts_with(room))) {
         assert!(table.contains(&format!("| `{gap}` |")), "{gap} is missing in the table of src/runtime/failpoint.rs");
     }
 }

@@ -5,7 +5,7 @@
 
 use model::layout::CampaignKeys;
 use model::{Campaign, Digest, JobId, Spared};
-use runtime::Archive;
+use runtime::{Archive, failpoint};
 
 use crate::DatasetError;
 use crate::frozen::{FrozenSeeds, put_json};
@@ -59,6 +59,8 @@ pub async fn decide(
             spared.jobs.push(JobId::of(&campaign.uid, &seeds.get(*number).await?.id, sample));
         }
     }
+    failpoint::hit("spared.before");
     put_json(archive, &keys.spared(shard), &spared).await?;
+    failpoint::hit("spared.after");
     Ok(true)
 }

@@ -190,7 +190,9 @@ impl Watch {
             watched.decided = Instant::now();
             let (campaign, queue) = (&watched.loaded.campaign, connected.queue.as_ref());
             let publisher = coordinator::Publisher::new(archive, queue, ledger.as_ref(), campaign, &grade);
-            let published = publisher.decided().await.map_err(VerbError::unreachable)?;
+            // Whoever decided may have died before it published: when nothing moves, all that is outstanding is published again.
+            let published = if moves { publisher.decided().await } else { publisher.outstanding().await };
+            let published = published.map_err(VerbError::unreachable)?;
             if published.jobs > 0 {
                 tracing::info!(campaign = %campaign.name, jobs = published.jobs, "published what is worth more samples");
             }
