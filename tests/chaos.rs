@@ -43,7 +43,7 @@ use fleet::Fleet;
 use poller::{Poller, Sample};
 use schedule::{Act, schedule};
 use stage::Stage;
-use submission::{NAME, Submission, said};
+use submission::{NAME, Recipe, Submission, said};
 use teacher_at_work::{Asked, Counting};
 
 /// Mean latency of a completion.
@@ -72,6 +72,9 @@ struct Arguments {
     /// Jobs of the campaign. Default: it grows while there is time.
     #[arg(long)]
     jobs: Option<usize>,
+    /// How questions are researched.
+    #[arg(long, value_enum, default_value_t = Recipe::Browse)]
+    recipe: Recipe,
     /// The program under test. Default: sluice-under-test beside this one.
     #[arg(long)]
     sluice: Option<PathBuf>,
@@ -90,7 +93,7 @@ fn main() -> ExitCode {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sluice = arguments.sluice.clone().unwrap_or_else(|| tests::services::program("sluice-under-test"));
     let sluice = std::path::absolute(sluice).expect("a path");
-    let fleet = |environment| Fleet::new(sluice, folder.path().to_owned(), environment);
+    let fleet = |environment| Fleet::new(sluice, folder.path().to_owned(), environment, arguments.recipe.at_once());
     if arguments.dry {
         let workers = fleet(Vec::new()).busy();
         schedule(seed, time, workers).iter().for_each(|act| println!("{:6.1} s  {act}", act.at.as_secs_f64()));
@@ -100,7 +103,7 @@ fn main() -> ExitCode {
     eprintln!("chaos --seed {seed} --minutes {}; logs in {}/logs", arguments.minutes, folder.path().display());
     let (teacher, url) = teacher_at_work::start(LATENCY).expect("a free port");
     let stage = Stage::start(fleet).expect("free ports");
-    let submission = Submission::new(folder.path(), arguments.jobs, &url);
+    let submission = Submission::new(folder.path(), arguments.jobs, arguments.recipe, &url);
     let mut run =
         Run { began: Instant::now(), seed, time, late: Duration::ZERO, stage, submission, teacher, resumes: 0, broken: Vec::new() };
     let closing = run.through();

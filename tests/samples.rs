@@ -125,3 +125,51 @@ fn a_campaign_whose_last_completion_reaches_its_budget_is_sealed() {
     assert_eq!(ran.code, Some(0), "{}", ran.text());
     house.prove_sealed(6);
 }
+
+/// Jobs that are done.
+fn graded(house: &House) -> u64 {
+    let status = house.sluice(&["status", "--json", house.dataset().to_str().expect("a path of ours")]);
+    let status: Value = serde_json::from_str(&status.out).unwrap_or_else(|_| panic!("{}", status.text()));
+    status["planned"].as_u64().expect("a number") - status["outstanding"].as_u64().expect("a number")
+}
+
+#[test]
+fn what_was_spent_is_known_when_the_ledger_was_lost() {
+    let house = House::new(24, "", "[teacher]\nkind = \"heuristic\"\nconcurrency = 2\n[budget]\ncalls = 60\n");
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(130));
+    let before = graded(&house);
+    assert!(before > 4, "{before}");
+    std::fs::remove_dir_all(house.dataset().join(".ledger")).expect("it was there");
+    let again = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(again.code, Some(130), "{}", again.text());
+    // The two jobs that were under way begin again.
+    assert!(graded(&house) <= before + 2, "{before} and then {}", graded(&house));
+}
+
+/// Finds everything fit.
+struct Kind;
+
+#[async_trait]
+impl Teacher for Kind {
+    async fn complete(&self, _request: &Request) -> Result<Completion, TeacherError> {
+        let usage = Usage { prompt_tokens: 50, completion_tokens: 10, calls: 1, ..Usage::default() };
+        let text = "{\"correct\": true, \"score\": 1.0, \"reasons\": \"fit\"}".to_owned();
+        Ok(Completion { text, reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model: None })
+    }
+}
+
+#[test]
+fn a_judge_with_a_price_is_paid_from_the_same_budget() {
+    let judge = Server::of(Arc::new(Kind), Duration::ZERO);
+    let campaign = format!(
+        "[teacher]\nkind = \"heuristic\"\nconcurrency = 1\nprice = {{ prompt = 0.0, completion = 0.0 }}\n[judge]\nkind = \"http\"\n\
+         endpoints = [\"{}\"]\nmodel = \"kind\"\nprice = {{ prompt = 0.0, completion = 10.0 }}\n[budget]\nmoney = 0.0005\n",
+        judge.address
+    );
+    let house = House::new(24, "", &campaign);
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(130), "{}", ran.text());
+    assert!(ran.err.contains("the budget is spent"), "{}", ran.text());
+    // A few judgements reach the budget, and whatever was synthesised by then is graded.
+    assert!((2..8).contains(&graded(&house)), "{}", graded(&house));
+}

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Digest, Usage};
+use crate::{Digest, Price, Usage};
 
 mod recipe;
 mod resolve;
@@ -166,6 +166,9 @@ pub enum JudgeKind {
         grades: Graded,
         /// Longest judgement, in tokens.
         max_completion_tokens: u32,
+        /// What it costs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<Price>,
     },
     /// Nobody: rules alone decide.
     Off,
@@ -208,11 +211,15 @@ impl Settings {
         let judge = match &self.judge.kind {
             JudgeKind::Lexical => json!({"kind": "lexical"}),
             JudgeKind::Off => json!({"kind": "off"}),
-            JudgeKind::Http { model, max_completion_tokens, grades: Graded::Answer, .. } => {
-                json!({"kind": "http", "model": model, "max_completion_tokens": max_completion_tokens})
-            }
-            JudgeKind::Http { model, max_completion_tokens, grades, .. } => {
-                json!({"kind": "http", "model": model, "max_completion_tokens": max_completion_tokens, "grades": grades})
+            JudgeKind::Http { http, model, max_completion_tokens, grades, .. } => {
+                let mut judge = json!({"kind": "http", "model": model, "max_completion_tokens": max_completion_tokens});
+                if !grades.is_answer() {
+                    judge["grades"] = json!(grades);
+                }
+                if !http.extra.is_empty() {
+                    judge["extra"] = json!(http.extra);
+                }
+                judge
             }
         };
         json!({"filter": self.filter, "judge": judge, "accept_at": self.judge.accept_at})

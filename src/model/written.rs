@@ -200,10 +200,22 @@ pub struct JudgeTable {
     /// Base URLs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// For each endpoint its share of the jobs beside the others; default: all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<u32>,
     /// The model's name.
     pub model: Option<String>,
     /// Name of the variable that holds the API key.
     pub api_key_env: Option<String>,
+    /// Most requests a minute, over all workers and endpoints; default unlimited.
+    pub requests_per_minute: Option<u64>,
+    /// Most tokens a minute, prompts and judgements, over all workers and endpoints; default unlimited.
+    pub tokens_per_minute: Option<u64>,
+    /// Money per million tokens: `price = { prompt = 0.5, completion = 1.5 }`; default free.
+    pub price: Option<Price>,
+    /// Further fields of the request body, as those of a teacher.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
     /// Least score that is accepted, 0 to 1.
     pub accept_at: Option<f64>,
     /// Most tokens of a judgement, default 1024.
@@ -222,7 +234,7 @@ pub struct BudgetTable {
     pub prompt_tokens: Option<u64>,
     /// Most completions, default unlimited.
     pub calls: Option<u64>,
-    /// Most money that teachers cost, in the currency of their `price`, default unlimited. A model judge has no price and is not counted.
+    /// Most money that teachers and a model judge cost, in the currency of their `price`, default unlimited.
     pub money: Option<f64>,
     /// Longest time since the campaign was planned or last resumed, in hours, default unlimited.
     pub wall_hours: Option<f64>,

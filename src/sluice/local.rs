@@ -12,7 +12,7 @@ use corpus::Corpus;
 use dataset::SealOptions;
 use filter::{FilterHandler, Grade};
 use futures::future::BoxFuture;
-use model::settings::{CorpusSettings, JudgeKind};
+use model::settings::CorpusSettings;
 use model::{Campaign, ControlState, Manifest, Prompt, Settings, Uid, Usage};
 use runtime::ledger::embedded::EmbeddedLedger;
 use runtime::queue::memory::MemoryQueue;
@@ -85,7 +85,7 @@ enum Stop {
 pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<LocalEnd, VerbError> {
     // Whatever of the teachers is wrong is said before anything is opened.
     voices::connect(&settings, Files::Here, None).await?;
-    let judge = connect_judge(&settings)?;
+    voices::connect_judge(&settings, None)?;
     let place = archive_place(settings.campaign.archive.as_deref())?;
     let archive = runtime::archive::connect(&place).await?;
     let ledger = Arc::new(EmbeddedLedger::open(ledger_folder(&place, &settings.campaign.name)).await?);
@@ -93,7 +93,8 @@ pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<Loca
     let files = kept::keep(&mut settings, archive.as_ref()).await?;
     let campaign = Arc::new(plan(archive.as_ref(), &settings, &corpus, files).await?);
     let shared = Arc::clone(&ledger) as Arc<dyn Ledger>;
-    let voices = voices::connect(&settings, Files::Kept(archive.as_ref()), Some(shared)).await?;
+    let voices = voices::connect(&settings, Files::Kept(archive.as_ref()), Some(Arc::clone(&shared))).await?;
+    let judge = voices::connect_judge(&settings, Some(shared))?;
     let crate::place::Loaded { control, grade, .. } = crate::place::Loaded::of(&archive, &settings.campaign.name).await?;
     if control.state != ControlState::Running {
         let message = format!("run campaign {}: its control.json says that it is {:?}", settings.campaign.name, control.state);
@@ -101,6 +102,9 @@ pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<Loca
     }
     coordinator::keep_prompts(archive.as_ref(), &settings.campaign.name, &grade.prompts()).await?;
     let shutdown = Shutdown::on_signals(DRAIN)?;
+    // A ledger that was lost learns from the archive what was spent and what is done.
+    let rebuilt = coordinator::rebuild(archive.as_ref(), ledger.as_ref(), &campaign, &campaign.settings, grade.digest()).await;
+    rebuilt.map_err(VerbError::unreachable)?;
     let purse = Arc::new(Purse::new(campaign.settings.budget, Duration::ZERO));
     purse.note(ledger.standing().await?.usage);
     let queue = Arc::new(MemoryQueue::new(QUEUE_BOUND));
@@ -118,15 +122,6 @@ pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<Loca
     };
     factory.ledger.close().await;
     end
-}
-
-pub(crate) fn connect_judge(settings: &Settings) -> Result<Option<Arc<dyn Teacher>>, VerbError> {
-    match &settings.judge.kind {
-        JudgeKind::Http { http, model, .. } => {
-            teacher::connect::connect_http(http, model, teacher::Means::default()).map(Some).map_err(VerbError::usage)
-        }
-        JudgeKind::Lexical | JudgeKind::Off => Ok(None),
-    }
 }
 
 /// Beside the campaign; its name begins with a dot, which no archive key does.

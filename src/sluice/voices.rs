@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use model::Settings;
-use model::settings::{RecipeSettings, TeacherSettings};
+use model::settings::{JudgeKind, RecipeSettings, TeacherSettings};
 use runtime::{Archive, Ledger};
 use synthesis::{Voice, Voices};
-use teacher::{Means, Tokens};
+use teacher::{Means, Teacher, Tokens};
 
 use crate::exit::VerbError;
 use crate::kept;
@@ -45,6 +45,20 @@ pub(crate) async fn connect(settings: &Settings, files: Files<'_>, ledger: Optio
         }
     }
     Ok(voices)
+}
+
+/// The model that judges, if one does. `ledger` shares its limits per minute with other workers.
+///
+/// # Errors
+/// When its key's variable is not set.
+pub(crate) fn connect_judge(settings: &Settings, ledger: Option<Arc<dyn Ledger>>) -> Result<Option<Arc<dyn Teacher>>, VerbError> {
+    match &settings.judge.kind {
+        JudgeKind::Http { http, model, price, .. } => {
+            let means = Means { ledger, ..Means::default() };
+            teacher::connect::connect_http(http, model, *price, means).map(Some).map_err(VerbError::usage)
+        }
+        JudgeKind::Lexical | JudgeKind::Off => Ok(None),
+    }
 }
 
 /// What all teachers of a campaign share.

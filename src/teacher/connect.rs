@@ -54,18 +54,22 @@ pub fn connect(settings: &TeacherSettings, means: Means) -> Result<Arc<dyn Teach
             Arc::new(teacher)
         }
     };
-    Ok(match settings.price {
-        None => teacher,
-        Some(price) => Arc::new(Priced { teacher, price }),
-    })
+    Ok(priced(teacher, settings.price))
 }
 
-/// The model `model` behind `http`, for a judge.
+/// The model `model` behind `http`, which costs `price`, for a judge.
 ///
 /// # Errors
 /// When the API key's variable is not set, or an endpoint is no URL.
-pub fn connect_http(http: &HttpSettings, model: &str, means: Means) -> Result<Arc<dyn Teacher>, ConnectError> {
-    Ok(Arc::new(over_http(http, model, means)?))
+pub fn connect_http(http: &HttpSettings, model: &str, price: Option<Price>, means: Means) -> Result<Arc<dyn Teacher>, ConnectError> {
+    Ok(priced(Arc::new(over_http(http, model, means)?), price))
+}
+
+fn priced(teacher: Arc<dyn Teacher>, price: Option<Price>) -> Arc<dyn Teacher> {
+    match price {
+        None => teacher,
+        Some(price) => Arc::new(Priced { teacher, price }),
+    }
 }
 
 fn template(http: &HttpSettings, means: &Means) -> Result<Template, ConnectError> {

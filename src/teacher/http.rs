@@ -142,33 +142,47 @@ impl HttpTeacher {
     /// One try: asks one server. Those that cannot be reached or serve nobody are passed over on the way and cost no try.
     async fn try_once(&self, request: &Request, course: &Course) -> Result<Completion, Tried<Trouble>> {
         let thread = Thread::of(&request.job, request.key.thread);
-        // Each turn that goes on bars one more server.
+        let mut drawn = None;
+        // Each turn that goes on bars one more server, or is the one that waited for a limit.
         loop {
             let began = Instant::now();
             let entered = self.pool.enter(thread, &course.barred(), course.patience_left(PATIENCE), self.policy.max).await;
             course.waited("room", began.elapsed());
             let mut permit = entered.map_err(|closed| course.closed(closed))?;
             let (number, endpoint) = (permit.server(), self.pool.endpoint(permit.server()));
-            if permit.is_probe()
-                && let Err(trouble) = self.probe(endpoint).await
-            {
-                permit.settle(Outcome::Troubled(&trouble));
-                course.miss(number, trouble);
-                continue;
+            if permit.is_probe() {
+                if let Err(trouble) = self.probe(endpoint).await {
+                    permit.settle(Outcome::Troubled(&trouble));
+                    course.miss(number, trouble);
+                    continue;
+                }
+                permit.is_back();
             }
-            let began = Instant::now();
-            let drawn = self.limits.draw(request, course.patience_left(PATIENCE)).await;
-            course.waited("limit", began.elapsed());
-            let drawn = drawn.map_err(Tried::Stop)?;
+            // Once a try: what could not be sent to one server is drawn for the next.
+            let drawn = match &drawn {
+                Some(drawn) => drawn,
+                None => {
+                    let began = Instant::now();
+                    let granted = self.limits.draw(request, course.patience_left(PATIENCE)).await;
+                    course.waited("limit", began.elapsed());
+                    let granted = drawn.insert(granted.map_err(Tried::Stop)?);
+                    if granted.has_waited && !permit.is_good() {
+                        continue;
+                    }
+                    granted
+                }
+            };
             permit.send(drawn.has_waited);
             let asked = Instant::now();
             let trouble = match self.post(endpoint, request, course.count_post()).await {
                 Ok(completion) => {
                     let tokens = completion.usage.completion_tokens;
                     permit.settle(Outcome::Answered { seconds: asked.elapsed().as_secs_f64(), tokens });
-                    self.limits.settle(&drawn, &completion.usage);
+                    self.limits.settle(drawn, &completion.usage);
                     return Ok(completion);
                 }
+                // A server that went down refuses all its requests at once: nobody asks for each of them.
+                Err(trouble) if trouble.is_unreachable && permit.is_good() && self.probe(endpoint).await.is_ok() => trouble.turned_away(),
                 Err(trouble) => trouble,
             };
             permit.settle(Outcome::Troubled(&trouble));

@@ -45,6 +45,8 @@ pub(crate) struct Fleet {
     program: PathBuf,
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// Completions that one job may have in flight.
+    at_once: u64,
     members: Vec<Member>,
     /// Processes that gave up because a dependency was out of reach, as they may.
     pub(crate) gave_up: u64,
@@ -53,8 +55,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet of `program`, with logs and corpora below `folder`, that nobody has started yet.
-    pub(crate) fn new(program: PathBuf, folder: PathBuf, environment: Vec<(String, String)>) -> Self {
+    /// A fleet of `program`, with logs and corpora below `folder`, that nobody has started yet. A job may have `at_once` completions in flight.
+    pub(crate) fn new(program: PathBuf, folder: PathBuf, environment: Vec<(String, String)>, at_once: u64) -> Self {
         let mut members = Vec::new();
         for (stage, name) in BUSY {
             members.push(Member::worker(&folder, name, stage, &[]));
@@ -64,7 +66,7 @@ impl Fleet {
         }
         let serve = ["serve", "--listen", "127.0.0.1:0"].map(str::to_owned);
         members.push(Member { name: "coordinator".to_owned(), arguments: serve.to_vec(), child: None, asked: None, due: None });
-        Self { program, folder, environment, members, gave_up: 0, died: Vec::new() }
+        Self { program, folder, environment, at_once, members, gave_up: 0, died: Vec::new() }
     }
 
     /// How many workers there are for faults to meet; they are numbered from 0.
@@ -84,8 +86,8 @@ impl Fleet {
     /// Completions that a worker may have in flight.
     pub(crate) fn in_flight_max(&self, number: usize) -> u64 {
         match self.name(number) {
-            "synthesis-quarantine" => 1,
-            name if name.starts_with("synthesis") => CONCURRENCY,
+            "synthesis-quarantine" => self.at_once,
+            name if name.starts_with("synthesis") => CONCURRENCY * self.at_once,
             _ => 0,
         }
     }

@@ -16,11 +16,37 @@ const SEEDS: usize = 60;
 /// A campaign grows no further: millions of jobs would prove no more.
 const SAMPLES_MAX: u64 = 5_000;
 
+/// How the campaign's questions are researched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Recipe {
+    Browse,
+    Decompose,
+}
+
+impl Recipe {
+    /// Completions that one job may have in flight.
+    pub(crate) fn at_once(self) -> u64 {
+        match self {
+            Self::Browse => 1,
+            // So many subtasks a plan has by default.
+            Self::Decompose => 6,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Browse => "browse",
+            Self::Decompose => "decompose",
+        }
+    }
+}
+
 /// A campaign, and how much of it was submitted.
 pub(crate) struct Submission {
     folder: PathBuf,
     seeds: usize,
     samples: u64,
+    recipe: Recipe,
     teacher: String,
     under_way: Option<Child>,
     is_wanted: bool,
@@ -31,12 +57,12 @@ pub(crate) struct Submission {
 
 impl Submission {
     /// A campaign of exactly so many `jobs`, or one that grows, in `folder`, for the teacher at a URL.
-    pub(crate) fn new(folder: &Path, jobs: Option<usize>, teacher: &str) -> Self {
+    pub(crate) fn new(folder: &Path, jobs: Option<usize>, recipe: Recipe, teacher: &str) -> Self {
         let seeds = jobs.unwrap_or(SEEDS);
         write_seeds(folder, seeds);
         let folder = folder.to_owned();
         let may_grow = jobs.is_none();
-        Self { folder, seeds, samples: 0, teacher: teacher.to_owned(), under_way: None, is_wanted: false, may_grow, spoilt: 0 }
+        Self { folder, seeds, samples: 0, recipe, teacher: teacher.to_owned(), under_way: None, is_wanted: false, may_grow, spoilt: 0 }
     }
 
     /// Submits the first sample and waits.
@@ -82,9 +108,10 @@ impl Submission {
         let examples = super::examples();
         let text = format!(
             "[campaign]\nname = \"{NAME}\"\nseeds = \"seeds.jsonl\"\nsamples_per_seed = {samples}\nseed = 7\nrows_per_shard = {ROWS_PER_SHARD}\n\
-             [corpus]\npath = \"corpus\"\nsources = [\"{}/documents.jsonl\"]\n[recipe]\nkind = \"browse\"\nas_of = \"2026-01-01\"\n\
+             [corpus]\npath = \"corpus\"\nsources = [\"{}/documents.jsonl\"]\n[recipe]\nkind = \"{}\"\nas_of = \"2026-01-01\"\n\
              [teacher]\nkind = \"http\"\nendpoints = [\"{}\"]\nmodel = \"heuristic\"\nconcurrency = {CONCURRENCY}\n",
             examples.display(),
+            self.recipe.name(),
             self.teacher
         );
         std::fs::write(self.folder.join("campaign.toml"), text).expect("a folder of our own");

@@ -21,6 +21,8 @@ struct Made {
 async fn embedded() -> Made {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let ledger = EmbeddedLedger::open(folder.path().join("ledger")).await.expect("a fresh ledger");
+    assert!(!ledger.standing().await.expect("open").is_whole, "nobody told it what is in the archive");
+    ledger.set_whole(Usage::default()).await.expect("open");
     Made { ledger: Arc::new(ledger), _kept: Box::new(folder) }
 }
 

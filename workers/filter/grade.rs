@@ -124,6 +124,8 @@ mod tests {
     use super::*;
     use crate::sample;
 
+    /// What a server answers to what is longer than its context.
+    const TOO_LONG: &str = "too long";
     const GOOD: &str = r#"{"extracted_answer": "1170", "correct": true, "score": 0.9, "reasons": "as the reference"}"#;
 
     /// Replies in order; remembers what it was asked.
@@ -151,6 +153,10 @@ mod tests {
                 let retry_after = Some(Duration::from_secs(7));
                 return Err(TeacherError { kind: TeacherErrorKind::Outage, message: "reach the server".into(), retry_after });
             };
+            if *text == TOO_LONG {
+                let message = "the conversation is too long for the server".into();
+                return Err(TeacherError { kind: TeacherErrorKind::ContextOverflow, message, retry_after: None });
+            }
             let usage = Usage { prompt_tokens: 100, completion_tokens: 10, calls: 1, ..Usage::default() };
             Ok(Completion {
                 text: (*text).into(),
@@ -172,13 +178,14 @@ mod tests {
 
     fn by_model(endpoint: &str) -> JudgeKind {
         let http = HttpSettings { endpoints: vec![endpoint.into()], timeout_s: 60, ..HttpSettings::default() };
-        JudgeKind::Http { http: Box::new(http), model: "grader".into(), rubric: None, grades: Graded::Answer, max_completion_tokens: 512 }
+        let (model, grades) = ("grader".into(), Graded::Answer);
+        JudgeKind::Http { http: Box::new(http), model, rubric: None, grades, max_completion_tokens: 512, price: None }
     }
 
     fn of_research(trace_tokens: u32) -> JudgeKind {
         match by_model("http://a/v1") {
-            JudgeKind::Http { http, model, rubric, max_completion_tokens, .. } => {
-                JudgeKind::Http { http, model, rubric, grades: Graded::Research { trace_tokens }, max_completion_tokens }
+            JudgeKind::Http { http, model, rubric, max_completion_tokens, price, .. } => {
+                JudgeKind::Http { http, model, rubric, grades: Graded::Research { trace_tokens }, max_completion_tokens, price }
             }
             other => other,
         }
@@ -277,6 +284,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_judge_with_a_short_context_is_shown_less_and_less() {
+        let mut trajectory = sample::decompose();
+        let report = trajectory.answer.clone().unwrap_or_default();
+        let deeds: Vec<String> = (0..800).map(|n| format!("Deed {n} of {}.", n * 7)).collect();
+        trajectory.answer = Some(format!("{report}\n{}", deeds.join("\n")));
+        for kind in [by_model("http://a/v1"), of_research(4_096)] {
+            let good = if matches!(kind, JudgeKind::Http { grades: Graded::Answer, .. }) {
+                GOOD
+            } else {
+                r#"{"coherence": 9, "tool_use": 9, "grounding": 9}"#
+            };
+            let teacher = Replies::new(&["Fine.", TOO_LONG, TOO_LONG, good]);
+            let verdict = Grade::new(&settings(kind), None).evaluate(&trajectory, Some(&teacher)).await.expect("a judgement");
+            assert!(verdict.findings.is_empty(), "{:?}", verdict.findings);
+            assert_eq!(verdict.judge.expect("a report").usage.calls, 2, "with the reply that could not be read");
+            let asked = teacher.asked();
+            let keys: Vec<(u32, u32)> = asked.iter().map(|request| (request.key.turn, request.key.call)).collect();
+            assert_eq!(keys, [(0, 0), (0, 1), (1, 0), (2, 0)]);
+            let length = |at: usize| asked[at].messages[1].text.len();
+            assert!(length(2) < length(0) && length(3) * 3 < length(0), "{} {} {}", length(0), length(2), length(3));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_judge_whose_context_is_too_short_for_anything_is_told_of() {
+        let error = model_grade().evaluate(&sample::trajectory(), Some(&Replies::new(&[TOO_LONG; 9]))).await.expect_err("too short");
+        assert_eq!(error.kind, TeacherErrorKind::ContextOverflow);
+        assert!(error.message.contains("halved 4 times") && error.message.contains("longer context"), "{error}");
+    }
+
+    #[tokio::test]
     async fn the_judges_server_decides_what_its_error_means() {
         let error = model_grade().evaluate(&sample::trajectory(), Some(&Replies::new(&[]))).await.expect_err("an outage");
         assert_eq!((error.kind, error.retry_after), (TeacherErrorKind::Outage, Some(Duration::from_secs(7))));
@@ -318,7 +356,12 @@ mod tests {
         stricter.filter.citations.min = 2;
         let mut higher = plain.clone();
         higher.judge.accept_at = 0.6;
-        for other in [stricter, higher, settings(JudgeKind::Lexical), settings(JudgeKind::Off), settings(of_research(4_096))] {
+        let JudgeKind::Http { mut http, model, rubric, grades, max_completion_tokens, .. } = by_model("http://a/v1") else {
+            panic!("a model")
+        };
+        http.extra.insert("chat_template_kwargs".into(), serde_json::json!({"enable_thinking": true}));
+        let thinking = settings(JudgeKind::Http { http, model, rubric, grades, max_completion_tokens, price: None });
+        for other in [thinking, stricter, higher, settings(JudgeKind::Lexical), settings(JudgeKind::Off), settings(of_research(4_096))] {
             assert_ne!(base, digest(&other, None));
         }
         assert_ne!(digest(&settings(of_research(4_096)), None), digest(&settings(of_research(8_192)), None));

@@ -1,7 +1,7 @@
 //! The beginning of a document, as much of it as may be shown.
 //!
-//! A document is cut by bytes before anything in it is looked at, and its lines are counted only until they are too many: what an excerpt
-//! costs depends on what it may show, not on how long the document is.
+//! A document is cut by bytes before it is looked at closely, and its lines are counted only until they are too many; of the rest only the
+//! characters are counted, to say how many are left out.
 
 use std::borrow::Cow;
 

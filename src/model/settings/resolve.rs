@@ -9,6 +9,7 @@ use crate::Digest;
 use crate::written::{CampaignFile, ConfigError, Problem};
 
 mod filter;
+mod http;
 mod judge;
 mod recipe;
 mod teacher;
@@ -118,34 +119,8 @@ impl Check {
     }
 }
 
-fn check_endpoints(table: &str, endpoints: &[String], check: &mut Check) -> Vec<String> {
-    let key = format!("{table}.endpoints");
-    check.that(!endpoints.is_empty(), &key, "[]", "at least one base URL, e.g. http://127.0.0.1:8000/v1");
-    for endpoint in endpoints {
-        let shown = without_secrets(endpoint);
-        let is_http = endpoint.starts_with("http://") || endpoint.starts_with("https://");
-        check.that(is_http, &key, &shown, "a URL that begins with http:// or https://");
-        let rule = "a URL without user, password, `?` and `#`: settings are kept in the archive; name the variable that holds the key in `api_key_env`";
-        check.that(shown == *endpoint, &key, &shown, rule);
-    }
-    endpoints.iter().map(|endpoint| endpoint.trim_end_matches('/').to_owned()).collect()
-}
-
-/// `endpoint` without what may be a secret in it: query, fragment, user and password.
-fn without_secrets(endpoint: &str) -> String {
-    let base = endpoint.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((secret, _)) => format!("{scheme}://{}", rest.get(secret.len() + 1..).unwrap_or_default()),
-        None => base.to_owned(),
-    }
-}
-
-fn check_timeout(key: &str, seconds: u64, check: &mut Check) -> u64 {
-    check.that((1..=86_400).contains(&seconds), key, seconds, "from 1 to 86400 seconds");
-    seconds
-}
+/// Why a model needs a price.
+const COUNTED: &str = "its price per million tokens, because budget.money counts it; 0 where it is free";
 
 /// What no table can say alone.
 fn check_together(settings: &Settings, check: &mut Check) {
@@ -169,16 +144,13 @@ fn check_together(settings: &Settings, check: &mut Check) {
     let is_free = |teacher: &TeacherSettings| matches!(teacher.kind, TeacherKind::Http(_)) && teacher.price.is_none();
     let has_price = settings.teacher.price.is_some() || settings.teacher.roles.named().any(|(_, role)| role.price.is_some());
     if settings.budget.money_micros.is_some() {
+        let is_judge_free = matches!(settings.judge.kind, JudgeKind::Http { price: None, .. });
+        check.that(!is_judge_free, "judge.price", "absent", COUNTED);
         check.that(has_price, "budget.money", "given", "absent, or give teacher.price: without it nothing is known to cost money");
         // A model without a price would spend the budget unseen.
         let roles = settings.teacher.roles.named().map(|(name, role)| (format!("teacher.{name}"), role));
         for (table, _) in std::iter::once(("teacher".to_owned(), &settings.teacher)).chain(roles).filter(|(_, teacher)| is_free(teacher)) {
-            check.that(
-                false,
-                &format!("{table}.price"),
-                "absent",
-                "its price per million tokens, because budget.money counts it; 0 where it is free",
-            );
+            check.that(false, &format!("{table}.price"), "absent", COUNTED);
         }
     }
     for (name, _) in settings.teacher.roles.named().filter(|_| !is_decompose) {
@@ -296,6 +268,9 @@ mod tests {
         let error = of(&format!("{priced}[teacher.planner]\nmodel = \"n\"\n")).expect_err("another model's price is not known");
         assert!(error.contains("teacher.planner.price") && !error.contains("teacher.price ="), "{error}");
         assert_eq!(of(&format!("{priced}[teacher.planner]\ntemperature = 0.2\n")), Ok(()), "the same model costs the same");
+        let judged = format!("{priced}[judge]\nkind = \"http\"\nmodel = \"j\"\nendpoints = [\"http://a/v1\"]\n");
+        assert!(of(&judged).expect_err("it would spend unseen").contains("judge.price"));
+        assert_eq!(of(&format!("{judged}{priced}")), Ok(()));
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Ledger for EmbeddedLedger {
     }
 
     async fn set_whole(&self, usage: Usage) -> Result<(), LedgerError> {
-        self.ask(move |book| book.spent_at_least(usage)).await
+        self.ask(move |book| book.set_whole(usage)).await
     }
 
     async fn mark_done(&self, keys: &[WorkKey]) -> Result<(), LedgerError> {

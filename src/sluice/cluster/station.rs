@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coordinator::live::{DONE_PER_MINUTE, counter_name};
 use filter::FilterHandler;
-use model::settings::{BudgetSettings, JudgeKind};
+use model::settings::BudgetSettings;
 use model::{Control, ControlState, Settings, Uid};
 use runtime::ledger::{EndpointHealth, Serving};
 use runtime::worker::Counters;
@@ -17,7 +17,7 @@ use runtime::{
     Handler, Holds, Ledger, LedgerStanding, Queue, QueueError, QueueName, Shutdown, Slots, Worker, WorkerReport, WorkerSettings,
 };
 use synthesis::SynthesisHandler;
-use teacher::{Means, Purse, Teacher};
+use teacher::{Purse, Teacher};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -166,13 +166,7 @@ impl Station {
     }
 
     fn filter(ground: &Ground, loaded: Loaded, ledger: Arc<dyn Ledger>) -> Result<Self, VerbError> {
-        let judge: Option<Arc<dyn Teacher>> = match &loaded.campaign.settings.judge.kind {
-            JudgeKind::Http { http, model, .. } => {
-                let means = Means { ledger: Some(Arc::clone(&ledger)), ..Means::default() };
-                Some(teacher::connect::connect_http(http, model, means).map_err(VerbError::usage)?)
-            }
-            JudgeKind::Lexical | JudgeKind::Off => None,
-        };
+        let judge = voices::connect_judge(&loaded.campaign.settings, Some(Arc::clone(&ledger)))?;
         let asked = judge.iter().cloned().collect();
         let handler = FilterHandler::new(
             Arc::clone(&loaded.campaign),

@@ -98,7 +98,7 @@ async fn check_connections(all: &[Resolved]) -> Result<(), VerbError> {
     let mut problems = Vec::new();
     for Resolved { variant, settings } in all {
         let teachers = voices::connect(settings, Files::Here, None).await.map(|_| ());
-        let judge = local::connect_judge(settings).map(|_| ());
+        let judge = voices::connect_judge(settings, None).map(|_| ());
         for checked in [teachers, judge] {
             match checked {
                 Ok(()) => {}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use model::settings::{HttpSettings, JudgeKind, TeacherKind, TeacherSettings};
-use model::{Settings, Usage};
+use model::{Price, Settings, Usage};
 use serde::Serialize;
 
 use crate::args::PlanArgs;
@@ -116,6 +116,15 @@ fn teachers(settings: &Settings) -> Vec<(String, &TeacherSettings)> {
     std::iter::once(("teacher".to_owned(), &settings.teacher)).chain(roles).collect()
 }
 
+/// What each model costs, with its table.
+fn prices(settings: &Settings) -> Vec<(String, Option<Price>)> {
+    let mut prices: Vec<(String, Option<Price>)> = teachers(settings).into_iter().map(|(table, teacher)| (table, teacher.price)).collect();
+    if let JudgeKind::Http { price, .. } = &settings.judge.kind {
+        prices.push(("judge".to_owned(), *price));
+    }
+    prices
+}
+
 fn forecast(settings: &Settings, chosen: Chosen, args: &PlanArgs, seen: Seen, end: PilotEnd, seconds: f64) -> Forecast {
     let Seen { jobs, failed, outstanding, spent, bytes } = seen;
     let planned = Planned {
@@ -125,7 +134,7 @@ fn forecast(settings: &Settings, chosen: Chosen, args: &PlanArgs, seen: Seen, en
         workers: args.workers,
         paces: paces(settings),
         budget: settings.budget,
-        is_priced: teachers(settings).iter().any(|(_, teacher)| teacher.price.is_some()),
+        is_priced: prices(settings).iter().any(|(_, price)| price.is_some()),
         bytes,
     };
     let bootstrap = Bootstrap::new(settings.campaign.seed, QUANTILES.0, QUANTILES.1);
@@ -197,15 +206,12 @@ fn notes(settings: &Settings, chosen: Chosen, pilot: &PilotReport, estimate: Opt
             )
         }
     });
-    let unpriced: Vec<String> =
-        teachers(settings).into_iter().filter(|(_, teacher)| teacher.price.is_none()).map(|(table, _)| table).collect();
-    if unpriced.len() == 1 + settings.teacher.roles.named().count() {
+    let prices = prices(settings);
+    let unpriced: Vec<&str> = prices.iter().filter(|(_, price)| price.is_none()).map(|(table, _)| table.as_str()).collect();
+    if unpriced.len() == prices.len() {
         notes.push("money is unknown: give teacher.price = { prompt = …, completion = … }, in money per million tokens".to_owned());
     } else if !unpriced.is_empty() {
         notes.push(format!("money is too low: there is no price in {}", unpriced.join(", ")));
-    }
-    if estimate.per_job.judge.is_some_and(|judge| judge.money.is_none()) {
-        notes.push("the judge's tokens have no price and are not in the money".to_owned());
     }
     let at_once = chosen.chosen.min(settings.teacher.concurrency.into());
     if estimate.campaign.at_once > at_once {

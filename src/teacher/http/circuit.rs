@@ -3,8 +3,9 @@
 //! Its circuit opens at once when it cannot be reached or serves nobody, and otherwise when of its last answers three quarters at least were
 //! failures that doubt it. That is counted over a window with a least number of answers, and never of one job alone: a conversation that a server
 //! cannot stomach is no reason to leave it, and a few errors of a large campaign add up to nothing (DataDesigner#185 stopped at 4 % of errors,
-//! counting against a threshold of 50 %). An open circuit lets one request through after a while that grows with each failure, and closes when
-//! that succeeds.
+//! counting against a threshold of 50 %). An open circuit lets one ask after a while, which grows with each failure, whether the server is there.
+//! If it is, it is on trial: as many requests go to it as go to a server at first. One that is answered closes the circuit, one that fails opens it
+//! again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,8 +39,10 @@ pub(super) enum Standing {
     Up,
     /// None may until then.
     Down(Instant),
-    /// One tries whether the server is back.
+    /// One asks whether the server is back.
     Probing,
+    /// It is back, and has answered no request yet.
+    OnTrial,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +60,9 @@ impl Circuit {
         self.standing
     }
 
+    /// Whether requests may pass.
     pub(super) fn is_up(&self) -> bool {
-        self.standing == Standing::Up
+        matches!(self.standing, Standing::Up | Standing::OnTrial)
     }
 
     /// Whether the next request is to try if the server is back.
@@ -94,6 +98,9 @@ impl Circuit {
     }
 
     fn is_failing(&self) -> bool {
+        if self.standing == Standing::OnTrial {
+            return true;
+        }
         let failures = || self.answers.iter().filter(|answer| answer.is_failure);
         let (share, of) = FAILED_OF;
         let first = failures().next().map(|failure| failure.job);
@@ -109,17 +116,22 @@ impl Circuit {
         self.why = why;
     }
 
-    /// One request goes and tries.
+    /// One goes and asks.
     pub(super) fn probe(&mut self) {
         self.standing = Standing::Probing;
     }
 
-    /// The request that tried was given up before it was answered: the next may try at once.
+    /// Whoever asked gave up before it was answered: the next may ask at once.
     pub(super) fn probe_again(&mut self, now: Instant) {
         self.standing = Standing::Down(now);
     }
 
-    /// The server is back.
+    /// The server says that it is there.
+    pub(super) fn admit(&mut self) {
+        self.standing = Standing::OnTrial;
+    }
+
+    /// The server answers.
     pub(super) fn close(&mut self) {
         self.standing = Standing::Up;
         self.answers.clear();
@@ -171,7 +183,9 @@ mod tests {
             tokio::time::sleep_until(until).await;
             assert!(circuit.is_due(Instant::now()));
             circuit.probe();
-            assert!(!circuit.is_due(Instant::now()), "one tries at a time");
+            assert!(!circuit.is_due(Instant::now()) && !circuit.is_up(), "one asks at a time");
+            circuit.admit();
+            assert!(circuit.is_up() && circuit.note_failure(1), "one failure is enough while it is on trial");
         }
         assert!(waits.iter().all(|wait| *wait >= PROBES.first / 8 && *wait <= PROBES.max), "{waits:?}");
         assert!(waits[0] <= PROBES.first && waits.iter().skip(6).max() > Some(&PROBES.first), "{waits:?}");

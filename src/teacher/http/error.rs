@@ -25,6 +25,8 @@ pub(super) struct Trouble {
     pub(super) try_again: bool,
     /// Whether another endpoint may serve: no connection came about, or this one serves nobody as it is set up.
     pub(super) elsewhere: bool,
+    /// Whether no connection came about.
+    pub(super) is_unreachable: bool,
     /// Whether the whole server may be down, and not just this call.
     pub(super) doubts_server: bool,
     /// Whether the server has too many requests.
@@ -54,6 +56,7 @@ impl Trouble {
             retry_after: None,
             try_again,
             elsewhere: false,
+            is_unreachable: false,
             doubts_server: false,
             is_overload: false,
             refuses_reasoning: false,
@@ -75,7 +78,12 @@ impl Trouble {
 
     /// The server is not there.
     pub(super) fn unreachable(message: String) -> Self {
-        Self::misconfigured(message)
+        Self { is_unreachable: true, ..Self::misconfigured(message) }
+    }
+
+    /// No connection came about, and the server is there all the same: one that has its hands full may turn one away.
+    pub(super) fn turned_away(self) -> Self {
+        Self { elsewhere: false, is_unreachable: false, doubts_server: true, ..self.worth_another_try() }
     }
 
     /// An answer that came, but is no completion.

@@ -46,7 +46,7 @@ impl Meters {
         self.waiting.show(shown.waiting);
         self.up.show(u32::from(shown.standing == Standing::Up));
         self.down.show(u32::from(matches!(shown.standing, Standing::Down(_))));
-        self.probing.show(u32::from(shown.standing == Standing::Probing));
+        self.probing.show(u32::from(matches!(shown.standing, Standing::Probing | Standing::OnTrial)));
     }
 }
 

@@ -218,7 +218,7 @@ impl State {
     fn down(&self, barred: &[usize], now: Instant) -> Closed {
         let untils = self.servers.iter().filter_map(|server| match server.circuit.standing() {
             Standing::Down(until) => Some(until.saturating_duration_since(now)),
-            Standing::Up | Standing::Probing => None,
+            Standing::Up | Standing::Probing | Standing::OnTrial => None,
         });
         let others = self.servers.iter().enumerate().filter(|(number, _)| !barred.contains(number));
         Closed::Down { after: untils.min(), why: others.map(|(_, server)| server.circuit.why().to_owned()).collect() }

@@ -27,6 +27,8 @@ pub(super) struct Server {
     pub(super) circuit: Circuit,
     /// It asked for no request until then.
     rests_until: Option<Instant>,
+    /// Sent before it was put on trial.
+    sent_before_trial: u64,
     /// Of the latest answers, whether each asked for rest.
     latest: VecDeque<bool>,
     /// Requests that may go or have gone, and have not come back.
@@ -60,7 +62,7 @@ pub(super) enum Outcome<'a> {
 pub(super) struct Back {
     /// Its number in the window, if it went out at all.
     pub(super) number: Option<u64>,
-    /// It was to try whether the server is back.
+    /// It was to ask whether the server is back, and came to no answer.
     pub(super) is_probe: bool,
     /// The window was used to the full, by the server's speed and by nothing else.
     pub(super) is_full: bool,
@@ -74,6 +76,7 @@ impl Server {
             window: Window::new(window_max),
             circuit: Circuit::new(),
             rests_until: None,
+            sent_before_trial: 0,
             latest: VecDeque::with_capacity(LOOKED_BACK),
             held: 0,
             in_flight: 0,
@@ -108,6 +111,13 @@ impl Server {
     /// It does not go after all.
     pub(super) fn let_go(&mut self) {
         self.held = self.held.saturating_sub(1);
+    }
+
+    /// It is there again.
+    pub(super) fn admit(&mut self) {
+        self.window.restart();
+        self.sent_before_trial = self.window.last_sent();
+        self.circuit.admit();
     }
 
     /// It goes; returns its number.
@@ -148,13 +158,11 @@ impl Server {
     }
 
     fn served(&mut self, back: Back) {
-        if back.is_probe {
+        if back.is_probe || self.circuit.standing() == Standing::OnTrial {
             tracing::info!(endpoint = self.name, "the server is back");
-            self.window.restart();
             self.circuit.close();
-        } else {
-            self.circuit.note_success(back.job);
         }
+        self.circuit.note_success(back.job);
     }
 
     fn troubled(&mut self, back: Back, trouble: &Trouble, now: Instant) -> bool {
@@ -172,6 +180,8 @@ impl Server {
         if !trouble.is_of_server() {
             // Whoever refuses one request with a reason is there.
             self.served(back);
+        } else if back.number.is_some_and(|number| number <= self.sent_before_trial) {
+            // What was sent before it was left alone says nothing of how it does now.
         } else if trouble.elsewhere || back.is_probe || self.circuit.note_failure(back.job) {
             // What was sent before it opened does not make it stay open for longer.
             if back.is_probe || self.circuit.is_up() {
@@ -216,7 +226,7 @@ impl Server {
         let state = match self.circuit.standing() {
             Standing::Up => "up",
             Standing::Down(_) => "down",
-            Standing::Probing => "probing",
+            Standing::Probing | Standing::OnTrial => "probing",
         };
         EndpointHealth {
             campaign: String::new(),

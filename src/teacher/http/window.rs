@@ -1,13 +1,18 @@
 //! How many requests may be in flight at one server at once: found out by trying.
 //!
 //! It doubles with each round trip while nothing speaks against it, then grows by one per window of answers, and only while it is used to the
-//! full. A refusal for load (429, 503) halves it, and so does a queue at the server, which nobody tells us of and which is seen by its slowness.
-//! What was sent before a halving says nothing about the window after it, so one round trip halves once (as in TCP, RFC 5681).
+//! full. Each refusal for load (429, 503) takes one off it: of a window that is too large by a share, that share is refused, and is taken off at
+//! once; a server that refuses one request in fifty whatever comes keeps its window (a cut by the share of marks, as DCTCP has it, RFC 8257,
+//! and not by half for each). One round trip takes half at most, and ends the doubling where it speaks of load and not of chance.
 //!
-//! *Slowness.* A round is at least a window's worth of answers. A queue makes both seconds per answer and seconds per token rise; longer answers
-//! raise the first alone, shorter ones the second alone. So a round speaks of a queue when both are four times the best round's. Where an answer
-//! takes a + b · tokens and nobody queues, that cannot happen, whatever the lengths are (the test below draws them). Four, because batching
-//! servers slow each answer two or three times before they stop to gain by it. When a halving does not make answers quicker, the slowness is not
+//! A queue at the server halves it. Nobody tells us of that: it is seen by its slowness. What was sent before a halving says nothing about the
+//! window after it, so one round trip halves once.
+//!
+//! *Slowness.* A round is at least a window's worth of answers, and its pace that of its median answer: a queue makes all answers slow, and a few
+//! that hang say nothing of the others. A queue makes both seconds per answer and seconds per token rise; longer answers raise the first alone,
+//! shorter ones the second alone. So a round speaks of a queue when both are four times the best round's. Where an answer takes a + b · tokens and
+//! nobody queues, that cannot happen, whatever the lengths are (the test below draws them). Four, because batching servers slow each answer two
+//! or three times before they stop to gain by it. When a halving does not make answers quicker, the slowness is not
 //! our doing, and what is measured then counts as the best.
 
 /// In flight at first.
@@ -30,10 +35,21 @@ pub(super) struct Window {
     /// Requests sent so far, and how many had been at the last halving.
     sent: u64,
     sent_at_halving: u64,
+    refusals: Refusals,
     round: Round,
     best: Option<Pace>,
     /// What slowness led to the last halving, until it is known whether it helped.
     slowness: Option<Pace>,
+}
+
+/// What was refused in one round trip: from the first refusal on, until one of a request that was sent after that.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// Sent when the first came.
+    sent: u64,
+    /// The window's size then.
+    size: u32,
+    count: u32,
 }
 
 /// What was answered since the round began.
@@ -41,10 +57,9 @@ pub(super) struct Window {
 struct Round {
     /// How many answers it is to have.
     target: u32,
-    answers: u32,
     full: u32,
-    seconds: f64,
-    tokens: f64,
+    seconds: Vec<f64>,
+    tokens: Vec<u64>,
 }
 
 /// How quick a round was.
@@ -75,6 +90,7 @@ impl Window {
             answers: 0,
             sent: 0,
             sent_at_halving: 0,
+            refusals: Refusals::default(),
             round: Round::default(),
             best: None,
             slowness: None,
@@ -105,6 +121,11 @@ impl Window {
         self.sent
     }
 
+    /// The number of the request that went out last.
+    pub(super) fn last_sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Request `number` was answered.
     pub(super) fn answered(&mut self, number: u64, answer: Answer) {
         if number <= self.sent_at_halving {
@@ -113,20 +134,28 @@ impl Window {
         if answer.is_full {
             self.grow();
         }
-        if self.round.answers == 0 {
+        if self.round.answers() == 0 {
             self.round.target = self.size.max(ROUND_MIN);
         }
         self.round.add(answer);
-        if self.round.answers >= self.round.target {
+        if self.round.answers() >= self.round.target {
             self.end_round();
         }
     }
 
     /// Request `number` was refused, because there are too many.
     pub(super) fn refused(&mut self, number: u64) {
+        if number > self.refusals.sent {
+            self.refusals = Refusals { sent: self.sent, size: self.size, count: 0 };
+        }
+        self.refusals.count += 1;
+        let was = self.refusals.size;
         if number > self.sent_at_halving {
-            self.halve();
-            self.slowness = None;
+            self.size = (self.size - 1).max(was / 2).max(1).min(self.size);
+        }
+        if self.is_doubling && self.refusals.speak_of_load() {
+            self.is_doubling = false;
+            self.answers = 0;
         }
     }
 
@@ -152,7 +181,7 @@ impl Window {
     }
 
     fn end_round(&mut self) {
-        let round = std::mem::take(&mut self.round);
+        let mut round = std::mem::take(&mut self.round);
         let pace = round.pace();
         let has_helped = self.slowness.take().is_none_or(|before| pace.per_answer <= QUICKER * before.per_answer);
         let Some(best) = self.best.filter(|_| has_helped) else {
@@ -169,21 +198,37 @@ impl Window {
     }
 }
 
+impl Refusals {
+    /// Two at least, and one in eight.
+    fn speak_of_load(&self) -> bool {
+        self.count >= 2 && self.count >= self.size / 8
+    }
+}
+
 impl Round {
-    #[expect(clippy::cast_precision_loss, reason = "a mean")]
     fn add(&mut self, answer: Answer) {
-        self.answers += 1;
         self.full += u32::from(answer.is_full);
-        self.seconds += answer.seconds;
-        self.tokens += answer.tokens as f64;
+        self.seconds.push(answer.seconds);
+        self.tokens.push(answer.tokens);
+    }
+
+    fn answers(&self) -> u32 {
+        u32::try_from(self.seconds.len()).unwrap_or(u32::MAX)
     }
 
     fn is_full(&self) -> bool {
-        self.full * 2 > self.answers
+        self.full * 2 > self.answers()
     }
 
-    fn pace(&self) -> Pace {
-        Pace { per_answer: self.seconds / f64::from(self.answers.max(1)), per_token: self.seconds / self.tokens.max(1.0) }
+    #[expect(clippy::cast_precision_loss, reason = "a length")]
+    fn pace(&mut self) -> Pace {
+        let middle = self.seconds.len() / 2;
+        if self.seconds.is_empty() {
+            return Pace { per_answer: 0.0, per_token: 0.0 };
+        }
+        let (_, seconds, _) = self.seconds.select_nth_unstable_by(middle, f64::total_cmp);
+        let (_, tokens, _) = self.tokens.select_nth_unstable(middle);
+        Pace { per_answer: *seconds, per_token: *seconds / (*tokens).max(1) as f64 }
     }
 }
 
@@ -235,16 +280,26 @@ mod tests {
         assert_eq!(window.size(), INITIAL);
     }
 
+    /// One round trip at a server that refuses some of what comes, by its place in the round trip.
+    fn refusing(window: &mut Window, is_refused: impl Fn(u32) -> bool) {
+        let numbers: Vec<u64> = (0..window.size()).map(|_| window.sent()).collect();
+        for (place, number) in (0..).zip(numbers) {
+            match is_refused(place) {
+                true => window.refused(number),
+                false => window.answered(number, Answer { seconds: 1.0, tokens: 100, is_full: true }),
+            }
+        }
+    }
+
     #[test]
-    fn refusals_of_one_round_trip_halve_once_and_then_it_grows_by_one_a_window() {
+    fn refusals_of_one_round_trip_halve_at_most_and_then_it_grows_by_one_a_window() {
         let mut window = Window::new(100);
-        let numbers: Vec<u64> = (0..8).map(|_| window.sent()).collect();
-        numbers.iter().for_each(|number| window.refused(*number));
+        refusing(&mut window, |_| true);
         assert_eq!(window.size(), 4);
         let late = window.sent();
         window.refused(late);
-        assert_eq!(window.size(), 2);
-        for expected in [3, 4, 5] {
+        assert_eq!(window.size(), 3);
+        for expected in [4, 5, 6] {
             round_trip(&mut window, 1e9);
             assert_eq!(window.size(), expected);
         }
@@ -253,6 +308,43 @@ mod tests {
             window.refused(number);
         }
         assert_eq!(window.size(), 1, "one goes always");
+    }
+
+    #[test]
+    fn what_a_server_refuses_for_load_is_taken_off_and_no_more() {
+        let mut window = Window::new(1000);
+        (0..8).for_each(|_| refusing(&mut window, |place| place >= 40));
+        for _ in 0..100 {
+            refusing(&mut window, |place| place >= 40);
+            assert!((39..=42).contains(&window.size()), "{} at a server of 40 places", window.size());
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_one_request_in_fifty_by_chance_is_used_all_the_same() {
+        let mut window = Window::new(500);
+        let asked = std::cell::Cell::new(0);
+        let by_chance = |_| {
+            asked.set(asked.get() + 1);
+            asked.get() % 50 == 7
+        };
+        (0..10).for_each(|_| refusing(&mut window, by_chance));
+        assert!(window.size() > 400, "{}", window.size());
+        window.is_doubling = false;
+        window.size = 20;
+        (0..200).for_each(|_| refusing(&mut window, by_chance));
+        assert!(window.size() >= 40, "{}", window.size());
+    }
+
+    #[test]
+    fn answers_that_hang_now_and_then_are_no_queue() {
+        let mut window = Window::new(500);
+        for answer in 0..20_000_u32 {
+            let number = window.sent();
+            let seconds = if answer % 30 == 0 { 300.0 } else { 1.0 };
+            window.answered(number, Answer { seconds, tokens: 100, is_full: true });
+        }
+        assert_eq!(window.size(), 500);
     }
 
     #[test]

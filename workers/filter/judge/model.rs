@@ -1,7 +1,7 @@
 //! The model judge: a teacher with a rubric. It is shown the answer, or the report with an outline of the research, and replies with a JSON object.
 //!
-//! A reply that cannot be read is sent back once with what was wrong with it. Each call has its own journal key, so a judgement that was
-//! paid for is never asked for again.
+//! A reply that cannot be read is sent back once with what was wrong with it. What is too long for the judge's context is shown to it at half the
+//! length, a few times. Each call has its own journal key, so a judgement that was paid for is never asked for again.
 
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ const RESEARCH_RUBRIC: &str = include_str!("../prompts/research_rubric.txt");
 const RESEARCH_AGAIN: &str = include_str!("../prompts/research_again.txt");
 /// Replies that are read before giving up.
 const REPLIES_MAX: u32 = 2;
+/// How often the material is halved for a judge with a short context.
+const HALVINGS_MAX: u32 = 4;
 
 /// A model with a rubric.
 #[derive(Debug, Clone)]
@@ -68,19 +70,47 @@ impl ModelJudge {
         comparison: Option<&Comparison>,
         teacher: &dyn Teacher,
     ) -> Result<Judged, JudgeError> {
+        let mut usage = Usage::default();
+        let mut halvings = 0;
+        // Ends with the shortest material.
+        loop {
+            match self.judge_at(halvings, trajectory, comparison, teacher, &mut usage).await {
+                Err(error) if error.kind == TeacherErrorKind::ContextOverflow && halvings < HALVINGS_MAX => halvings += 1,
+                Err(error) if error.kind == TeacherErrorKind::ContextOverflow => {
+                    let message = format!(
+                        "{}; halved {halvings} times it is still too long: give the judge a longer context, or lower judge.max_completion_tokens",
+                        error.message
+                    );
+                    return Err(JudgeError { message, ..error });
+                }
+                judged => return judged,
+            }
+        }
+    }
+
+    /// Judges by material that was halved so often.
+    async fn judge_at(
+        &self,
+        halvings: u32,
+        trajectory: &Trajectory,
+        comparison: Option<&Comparison>,
+        teacher: &dyn Teacher,
+        usage: &mut Usage,
+    ) -> Result<Judged, JudgeError> {
         let [.., (_, again)] = self.prompts();
         let request = match self.grades {
-            Graded::Answer => request::about_answer(trajectory),
-            Graded::Research { trace_tokens } => request::about_research(trajectory, trace_tokens),
+            Graded::Answer => request::about_answer(trajectory, halvings),
+            Graded::Research { trace_tokens } => request::about_research(trajectory, trace_tokens, halvings),
         };
         let mut messages = vec![Message::text(Role::System, self.rubric.as_str()), Message::text(Role::User, request)];
-        let mut usage = Usage::default();
         let mut problem = String::new();
         for call in 0..REPLIES_MAX {
-            let completion = teacher.complete(&self.request(trajectory, call, &messages)).await?;
-            usage += completion.usage;
+            let completion = teacher
+                .complete(&self.request(trajectory, JournalKey { thread: JournalKey::JUDGE, turn: halvings, call }, &messages))
+                .await?;
+            *usage += completion.usage;
             match self.read(&completion) {
-                Ok(reply) => return Ok(self.judged(reply, comparison, completion.text, usage)),
+                Ok(reply) => return Ok(self.judged(reply, comparison, completion.text, *usage)),
                 Err(said) => problem = said,
             }
             messages.push(Message::text(Role::Assistant, completion.text));
@@ -95,10 +125,10 @@ impl ModelJudge {
     }
 
     /// Greedy, and seeded by the job, so that a judge that can repeat itself does.
-    fn request(&self, trajectory: &Trajectory, call: u32, messages: &[Message]) -> Request {
+    fn request(&self, trajectory: &Trajectory, key: JournalKey, messages: &[Message]) -> Request {
         Request {
             job: trajectory.job_id.clone(),
-            key: JournalKey { thread: JournalKey::JUDGE, turn: 0, call },
+            key,
             messages: Arc::new(messages.to_vec()),
             rendered: teacher::Rendered::default(),
             tools: Arc::default(),

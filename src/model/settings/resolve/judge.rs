@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Check, check_endpoints, check_timeout, path};
+use super::{Check, path};
 use crate::settings::{Graded, HttpSettings, JudgeKind, JudgeSettings};
 use crate::written::JudgeTable;
 
@@ -21,7 +21,17 @@ pub(super) fn resolve(t: &JudgeTable, preset: Option<&str>, base: &Path, check: 
         }
     };
     let over_http = matches!(kind, JudgeKind::Http { .. });
-    for (key, given) in [("endpoints", !t.endpoints.is_empty()), ("model", t.model.is_some()), ("rubric", t.rubric.is_some())] {
+    for (key, given) in [
+        ("endpoints", !t.endpoints.is_empty()),
+        ("weights", !t.weights.is_empty()),
+        ("model", t.model.is_some()),
+        ("api_key_env", t.api_key_env.is_some()),
+        ("rubric", t.rubric.is_some()),
+        ("requests_per_minute", t.requests_per_minute.is_some()),
+        ("tokens_per_minute", t.tokens_per_minute.is_some()),
+        ("price", t.price.is_some()),
+        ("extra", !t.extra.is_empty()),
+    ] {
         check.that(over_http || !given, &format!("judge.{key}"), "given", "only for kind = \"http\"");
     }
     let of_research = matches!(kind, JudgeKind::Http { grades: Graded::Research { .. }, .. });
@@ -41,17 +51,24 @@ fn http(t: &JudgeTable, preset: Option<&str>, base: &Path, check: &mut Check) ->
         Some(O_RESEARCHER) => (None, Graded::Research { trace_tokens }),
         Some(written) => (Some(path(base, written)), Graded::Answer),
     };
+    super::http::check_price("judge", t.price, check);
+    let http = HttpSettings {
+        endpoints: t.endpoints.clone(),
+        weights: t.weights.clone(),
+        api_key_env: t.api_key_env.clone(),
+        timeout_s: t.timeout_s.unwrap_or(120),
+        requests_per_minute: t.requests_per_minute,
+        tokens_per_minute: t.tokens_per_minute,
+        stop: Vec::new(),
+        extra: t.extra.clone(),
+    };
     JudgeKind::Http {
-        http: Box::new(HttpSettings {
-            endpoints: check_endpoints("judge", &t.endpoints, check),
-            api_key_env: t.api_key_env.clone(),
-            timeout_s: check_timeout("judge.timeout_s", t.timeout_s.unwrap_or(120), check),
-            ..HttpSettings::default()
-        }),
+        http: Box::new(super::http::checked(http, "judge", check)),
         model: t.model.clone().unwrap_or_default(),
         rubric,
         grades,
         max_completion_tokens: t.max_completion_tokens.unwrap_or(1024),
+        price: t.price,
     }
 }
 

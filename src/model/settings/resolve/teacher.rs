@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
-use super::{Check, check_endpoints, check_timeout, path};
+use super::{Check, http, path};
 use crate::settings::{Dialect, HttpSettings, Mode, Roles, TeacherKind, TeacherSettings};
 use crate::written::TeacherTable;
 
@@ -89,12 +87,7 @@ fn one(t: &TeacherTable, table: &str, base: &Path, check: &mut Check) -> Teacher
     check.that(max_completion_tokens >= 16, &format!("{table}.max_completion_tokens"), max_completion_tokens, "at least 16");
     let concurrency = t.concurrency.unwrap_or(64);
     check.that((1..=4096).contains(&concurrency), &format!("{table}.concurrency"), concurrency, "from 1 to 4096");
-    if let Some(price) = &t.price {
-        for (key, amount) in [("prompt", price.prompt), ("completion", price.completion)] {
-            let is_fit = amount.is_finite() && amount >= 0.0;
-            check.that(is_fit, &format!("{table}.price.{key}"), amount, "money per million tokens, 0 or more");
-        }
-    }
+    http::check_price(table, t.price, check);
     let tokenizer = match t.tokenizer.as_deref() {
         None => "o200k".to_owned(),
         Some(built_in @ ("o200k" | "cl100k")) => built_in.to_owned(),
@@ -119,22 +112,17 @@ fn one(t: &TeacherTable, table: &str, base: &Path, check: &mut Check) -> Teacher
 fn kind(t: &TeacherTable, table: &str, base: &Path, check: &mut Check) -> TeacherKind {
     match t.kind.as_str() {
         "http" => {
-            let endpoints = check_endpoints(table, &t.endpoints, check);
-            let weights_fit = t.weights.is_empty() || t.weights.len() == endpoints.len() && t.weights.iter().all(|weight| *weight > 0);
-            check.that(weights_fit, &format!("{table}.weights"), format!("{:?}", t.weights), "one number above 0 for each endpoint");
-            for (key, limit) in [("requests_per_minute", t.requests_per_minute), ("tokens_per_minute", t.tokens_per_minute)] {
-                check.that(limit != Some(0), &format!("{table}.{key}"), 0, "at least 1, or absent");
-            }
-            TeacherKind::Http(HttpSettings {
-                endpoints,
+            let http = HttpSettings {
+                endpoints: t.endpoints.clone(),
                 weights: t.weights.clone(),
                 api_key_env: t.api_key_env.clone(),
-                timeout_s: check_timeout(&format!("{table}.timeout_s"), t.timeout_s.unwrap_or(600), check),
+                timeout_s: t.timeout_s.unwrap_or(600),
                 requests_per_minute: t.requests_per_minute,
                 tokens_per_minute: t.tokens_per_minute,
                 stop: t.stop.clone(),
-                extra: check_extra(table, &t.extra, check),
-            })
+                extra: t.extra.clone(),
+            };
+            TeacherKind::Http(http::checked(http, table, check))
         }
         "scripted" => {
             check.that(t.script.is_some(), &format!("{table}.script"), "absent", "the path of a script, for kind = \"scripted\"");
@@ -174,24 +162,4 @@ fn mode(t: &TeacherTable, table: &str, dialect: Dialect, check: &mut Check) -> M
     let rule = "the dialect that the model writes, for mode = \"completion\": nobody reports its calls natively";
     check.that(mode == Mode::Chat || dialect != Dialect::Openai, &format!("{table}.dialect"), "openai", rule);
     mode
-}
-
-/// Rows record model, sampling and messages as they were sent, so that nothing may change them behind the settings' back.
-fn check_extra(table: &str, extra: &Map<String, Value>, check: &mut Check) -> Map<String, Value> {
-    for (key, value) in extra {
-        let rule = match key.as_str() {
-            "temperature" | "top_p" if *value != Value::Bool(false) => "false, to leave it out; its value is the setting of that name",
-            "seed" if *value != Value::Bool(false) => "false, to leave it out; its value comes from `campaign.seed`",
-            "tool_choice" if *value != Value::Bool(false) => "false, to leave it out; the recipe decides when calls may be made",
-            "max_completion_tokens" if *value != Value::Bool(true) => {
-                "true, to send the limit under this name; its value is the setting of that name"
-            }
-            "max_tokens" => "absent: set `teacher.max_completion_tokens`; `max_completion_tokens = true` here sends it under that name",
-            "model" => "absent: set `teacher.model`",
-            "messages" | "tools" | "stream" | "n" => "absent: the recipe decides it",
-            _ => continue,
-        };
-        check.that(false, &format!("{table}.extra.{key}"), value, rule);
-    }
-    extra.clone()
 }

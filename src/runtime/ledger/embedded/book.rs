@@ -15,6 +15,8 @@ use crate::ledger::{Ask, Claim, Lease, LedgerError, LedgerStanding, Replanned, W
 
 const CONTROL: &[u8] = b"control";
 const USAGE: &[u8] = b"usage";
+/// There, whatever its value, when what is in the archive was noted: not in a ledger that was lost, and begun anew.
+const WHOLE: &[u8] = b"whole";
 
 /// One request: does its part of the batch, and leaves what is to be told when the batch is committed or has failed with a reason.
 pub(super) type Request = Box<dyn FnOnce(&mut Book) -> Tell + Send>;
@@ -33,6 +35,7 @@ pub(super) struct Book {
     waiting: u64,
     control: ControlState,
     usage: Usage,
+    is_whole: bool,
     _lock: Lock,
 }
 
@@ -60,6 +63,7 @@ impl Book {
             waiting: 0,
             control: ControlState::Running,
             usage: Usage::default(),
+            is_whole: false,
             _lock: lock,
         };
         book.take_over(store)?;
@@ -239,9 +243,11 @@ impl Book {
         self.remember(key, &Remembered { standing: Standing::Done, ..known })
     }
 
-    /// What was spent, where more is known than this ledger saw itself.
-    pub(super) fn spent_at_least(&mut self, usage: Usage) -> Result<(), LedgerError> {
+    /// Everything that ended is noted; more may have been spent than this ledger saw itself.
+    pub(super) fn set_whole(&mut self, usage: Usage) -> Result<(), LedgerError> {
         let known = self.usage;
+        self.store()?.put(Space::Meta, WHOLE.to_vec(), Vec::new());
+        self.is_whole = true;
         self.set_usage(Usage {
             prompt_tokens: known.prompt_tokens.max(usage.prompt_tokens),
             completion_tokens: known.completion_tokens.max(usage.completion_tokens),
@@ -253,7 +259,7 @@ impl Book {
     pub(super) fn standing(&self) -> LedgerStanding {
         LedgerStanding {
             control: Some(self.control),
-            is_whole: true,
+            is_whole: self.is_whole,
             running: self.held.len() as u64,
             yielded: self.waiting,
             usage: self.usage,
@@ -375,6 +381,7 @@ impl Book {
             Some(bytes) => read("what was spent", &bytes)?,
             None => Usage::default(),
         };
+        self.is_whole = store.get(Space::Meta, WHOLE)?.is_some();
         let mut waiting = 0;
         store.scan(Space::Work, &[], |_, bytes| {
             // One damaged job is no reason to refuse all others: whoever claims it is told.

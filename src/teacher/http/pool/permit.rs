@@ -55,9 +55,24 @@ impl Permit {
         self.server
     }
 
-    /// Whether this request tries if the server is back.
+    /// Whether the server is to be asked first if it is back.
     pub(in super::super) fn is_probe(&self) -> bool {
         self.is_probe
+    }
+
+    /// It is: this request goes to it, and so may others.
+    pub(in super::super) fn is_back(&mut self) {
+        self.is_probe = false;
+        let mut state = self.pool.lock();
+        state.servers[self.server].admit();
+        state.fill(Instant::now());
+    }
+
+    /// Whether the server may still be asked, after some time.
+    pub(in super::super) fn is_good(&self) -> bool {
+        let (state, now) = (self.pool.lock(), Instant::now());
+        let server = &state.servers[self.server];
+        server.circuit.is_up() && server.rest(now).is_none()
     }
 
     /// The request goes out now. `was_held_up`: it waited for something else than the server, so that a full window says nothing about that.

@@ -193,14 +193,35 @@ async fn of_a_server_that_is_down_one_request_learns_whether_it_is_back() {
     probe.settle(Outcome::Troubled(&trouble(500)));
     assert!(matches!(poll!(&mut third), Poll::Ready(Err(Closed::Down { .. }))));
 
-    // It is back: everybody goes.
+    // It is there: as many go as at first, and one answer proves it.
     tokio::time::advance(Duration::from_secs(60)).await;
-    let probe = enter(&pool, thread(1)).await;
+    let mut probe = enter(&pool, thread(1)).await;
     let mut second = entering(&pool, thread(2), &[]);
     assert!(probe.is_probe() && poll!(&mut second).is_pending());
-    probe.settle(ANSWERED);
-    assert!(!got(&mut second).await.is_probe());
+    probe.is_back();
+    let second = got(&mut second).await;
+    assert!(!probe.is_probe() && !second.is_probe() && probe.is_good());
+    assert_eq!(pool.health()[0].state, "probing");
+    second.settle(ANSWERED);
     assert_eq!((pool.health()[0].state.as_str(), pool.has_another(&[])), ("up", true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_on_trial_that_fails_a_request_is_left_alone_again_but_for_what_was_sent_before() {
+    let pool = pool(1, 4);
+    let (mut early, first) = (enter(&pool, thread(0)).await, enter(&pool, thread(1)).await);
+    early.send(false);
+    first.settle(Outcome::Troubled(&gone()));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let mut probe = enter(&pool, thread(1)).await;
+    probe.is_back();
+    let late = enter(&pool, thread(2)).await;
+    early.settle(Outcome::Troubled(&gone()));
+    assert_eq!(pool.health()[0].state, "probing");
+    probe.send(false);
+    probe.settle(Outcome::Troubled(&trouble(500)));
+    assert_eq!(pool.health()[0].state, "down");
+    assert!(!late.is_good(), "whoever waited for something else looks again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,6 +265,9 @@ proptest! {
                     3 if !permits.is_empty() => drop(permits.swap_remove(at % permits.len())),
                     4 if !permits.is_empty() => {
                         let mut permit = permits.swap_remove(at % permits.len());
+                        if at % 3 == 0 && permit.is_probe() {
+                            permit.is_back();
+                        }
                         permit.send(false);
                         let trouble = [gone(), resting(1), trouble(500), trouble(400)][at % 4].clone();
                         permit.settle(Outcome::Troubled(&trouble));

@@ -1,6 +1,9 @@
 //! The pool as a job meets it, over real HTTP: who is asked, who is passed over, who is left alone and comes back.
 
+use std::error::Error;
+
 use futures::future::join_all;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::*;
 
@@ -144,9 +147,43 @@ async fn a_server_that_fails_everybody_is_left_alone_and_comes_back_by_one_probe
     server.becomes(said("yes"));
     tokio::time::sleep(error.retry_after.expect("until it is tried again")).await;
     let answers = join_all((0..8).map(of_job).collect::<Vec<_>>().iter().map(|asked| teacher.complete(asked))).await;
-    assert!(answers.iter().all(Result::is_ok), "one tries, the others wait for how that ends: {answers:?}");
+    assert!(answers.iter().all(Result::is_ok), "one asks, the others wait for how that ends: {answers:?}");
     assert_eq!(server.listings.load(Ordering::Relaxed), listings + 1);
     assert_eq!(state(&teacher, 0), "up");
+}
+
+/// Names nobody at first, as often as it says, and then always `to`.
+struct Flaky {
+    misses: AtomicU32,
+    to: SocketAddr,
+}
+
+impl Resolve for Flaky {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let misses = self.misses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |misses| misses.checked_sub(1));
+        let found: Result<Addrs, Box<dyn Error + Send + Sync>> = match misses {
+            Ok(_) => Err("no such name".into()),
+            Err(_) => Ok(Box::new([self.to].into_iter())),
+        };
+        Box::pin(std::future::ready(found))
+    }
+}
+
+#[tokio::test]
+async fn one_connection_that_does_not_come_about_does_not_close_a_living_server_for_the_others() {
+    let server = Server::start([said("yes")]).await;
+    let endpoint = format!("http://some.host:{}/v1", server.address.port());
+    for (misses, expected) in [(1, None), (2, Some(TeacherErrorKind::Outage))] {
+        let mut teacher = teacher(std::slice::from_ref(&endpoint), json!({}));
+        let resolver = Arc::new(Flaky { misses: AtomicU32::new(misses), to: server.address });
+        teacher.client = reqwest::Client::builder().dns_resolver(resolver).build().expect("a client");
+        let listings = server.listings.load(Ordering::Relaxed);
+        let answered = teacher.complete(&of_job(0)).await;
+        assert_eq!(answered.err().map(|error| error.kind), expected, "{misses}");
+        // Asked for a sign of life, it gives one, and the request is tried again.
+        assert_eq!(server.listings.load(Ordering::Relaxed) - listings, u32::from(misses == 1));
+        assert_eq!(state(&teacher, 0), if misses == 1 { "up" } else { "down" });
+    }
 }
 
 #[tokio::test]
