@@ -60,6 +60,12 @@ fn every_variant_is_a_sealed_campaign_over_the_same_seeds_and_its_line_is_its_ma
     for expected in ["2 variants over 20 seeds", "recipe.max_turns = 12", "pass@1", "search-hit", "against max-turns-2, paired by seed"] {
         assert!(table.out.contains(expected), "`{expected}` in {}", table.out);
     }
+    // No model judged, so there is nothing to say of marks.
+    for mark in ["overall", "comprehensiveness", "insight"] {
+        assert!(!table.out.contains(mark), "`{mark}` in {}", table.out);
+        assert_eq!(variants[1]["against_first"].get(mark), Some(&Value::Null), "{}", variants[1]);
+        assert_eq!(variants[1].pointer(&format!("/judge_scores/judge_{mark}")), None, "{}", variants[1]);
+    }
 }
 
 #[test]

@@ -127,6 +127,7 @@ pub(crate) fn verdict() -> Verdict {
             correct: Some(true),
             extracted_answer: Some("the Linden Bridge".into()),
             words: "the reference stands in the last line".into(),
+            halvings: 0,
             usage: Usage::default(),
         }),
     }

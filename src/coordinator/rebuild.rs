@@ -50,7 +50,8 @@ pub async fn rebuild(
                 spent += index.sums.judge;
                 // What failed has no row, and was paid for all the same.
                 if !settings.budget.is_unlimited() {
-                    spent += spent_in_vain(archive, &keys, shard, &listing).await?;
+                    spent += spent_in_vain(archive, &keys, grade, shard, &listing).await?;
+                    spent += synthesised(archive, &keys, shard, listing.ended.iter()).await?;
                 }
             }
             // Reading every object is worth it only where spending has a limit.
@@ -79,26 +80,46 @@ async fn spent_in(
             spent += object.verdict.judge.map(|judge| judge.usage).unwrap_or_default();
         }
     }
-    let synthesised = archive.list(&keys.trajectories(shard)).await.map_err(DatasetError::from)?;
-    let waiting: BTreeSet<JobId> = synthesised.iter().filter_map(|object| model::layout::job_of_key(&object.key)).collect();
-    for job in waiting.difference(&listing.verdicts) {
+    let written = archive.list(&keys.trajectories(shard)).await.map_err(DatasetError::from)?;
+    let written: BTreeSet<JobId> = written.iter().filter_map(|object| model::layout::job_of_key(&object.key)).collect();
+    spent += synthesised(archive, keys, shard, written.difference(&listing.verdicts)).await?;
+    spent += spent_in_vain(archive, keys, grade, shard, listing).await?;
+    Ok(spent)
+}
+
+/// What the trajectories of `jobs` cost, as far as there are any.
+async fn synthesised(
+    archive: &dyn Archive,
+    keys: &CampaignKeys,
+    shard: u64,
+    jobs: impl Iterator<Item = &JobId>,
+) -> Result<Usage, PublishError> {
+    let mut spent = Usage::default();
+    for job in jobs {
         let bytes = archive.get(&keys.trajectory(shard, job)).await.map_err(DatasetError::from)?;
         let trajectory = bytes.and_then(|bytes| model::wire::decode_object::<Trajectory>("a trajectory", &bytes).ok());
         spent += trajectory.map(|trajectory| trajectory.usage).unwrap_or_default();
     }
-    spent += spent_in_vain(archive, keys, shard, listing).await?;
     Ok(spent)
 }
 
-/// What the jobs of a shard cost that failed.
-async fn spent_in_vain(archive: &dyn Archive, keys: &CampaignKeys, shard: u64, listing: &Listing) -> Result<Usage, PublishError> {
+/// What the jobs of a shard cost that failed, in synthesis or in grading, beside the trajectories there are of them.
+async fn spent_in_vain(
+    archive: &dyn Archive,
+    keys: &CampaignKeys,
+    grade: &Digest,
+    shard: u64,
+    listing: &Listing,
+) -> Result<Usage, PublishError> {
     let mut spent = Usage::default();
     for job in &listing.ended {
-        let bytes = archive.get(&keys.ended(shard, job)).await.map_err(DatasetError::from)?;
-        let ended = bytes.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
-        for entry in ended.iter().flat_map(|ended| &ended.journal) {
-            if let Fact::Completion(completion) = &entry.fact {
-                spent += completion.usage;
+        for key in [keys.ended(shard, job), keys.grade_ended(grade, shard, job)] {
+            let bytes = archive.get(&key).await.map_err(DatasetError::from)?;
+            let ended = bytes.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
+            for entry in ended.iter().flat_map(|ended| &ended.journal) {
+                if let Fact::Completion(completion) = &entry.fact {
+                    spent += completion.usage;
+                }
             }
         }
     }

@@ -202,6 +202,7 @@ mod tests {
             correct: Some(true),
             extracted_answer: None,
             words: "so it is".into(),
+            halvings: 0,
             usage: spent(1),
         });
         let read: Read = serde_json::from_value(serde_json::to_value(&row).expect("JSON")).expect("read");

@@ -97,8 +97,10 @@ pub async fn read(archive: &dyn Archive, campaign: &Campaign, manifest: &Manifes
         }
     }
     let samples = u32::try_from(manifest.planned / campaign.plan.seeds.max(1)).unwrap_or(u32::MAX);
-    if manifest.counts.spared > 0 {
-        counters.iter_mut().for_each(|counter| counter.settle(samples));
+    // A seed with fewer rows or more was not spared: some of its jobs failed, or are still to be done.
+    let first = campaign.settings.campaign.samples_first.and_then(|first| u16::try_from(first).ok());
+    if let Some(first) = first.filter(|_| manifest.counts.spared > 0) {
+        counters.iter_mut().filter(|counter| counter.rows == first).for_each(|counter| counter.settle(samples));
     }
     Ok(Some(count(&counters, samples)))
 }

@@ -35,7 +35,7 @@ pub fn add_row(sums: &mut Sums, row: &Row) {
 fn add_gold(sums: &mut Sums, gold: &GoldMet) {
     sums.with_gold += 1;
     // Who opens a document by its URL had found it too.
-    sums.search_hit += u64::from(gold.shown > 0 || gold.opened > 0);
+    sums.search_hit += u64::from(gold.shown > 0);
     sums.open_hit += u64::from(gold.opened > 0);
     sums.gold_documents += u64::from(gold.documents);
     sums.gold_shown += u64::from(gold.shown);

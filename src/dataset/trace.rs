@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use model::protocol::{ProtocolTag, tags};
+use model::protocol::{ProtocolTag, TagAt, tags};
 use model::settings::Dialect;
 use model::{Observation, Thread, ThreadRole, Turn};
 
@@ -129,8 +129,13 @@ impl Trace {
         }
         for turn in thread.turns.iter().filter(|turn| !turn.actions.is_empty()) {
             if turn.actions.iter().all(is_tagged) {
-                self.write(&as_written(turn));
-                turn.observations.iter().for_each(|observation| self.observe(pages.shown(observation)));
+                let written = as_written(turn);
+                let parts = by_call(&written, turn.actions.len());
+                for (number, part) in parts.iter().enumerate() {
+                    self.write(part);
+                    let own = turn.observations.iter().skip(number).take(if number + 1 == parts.len() { usize::MAX } else { 1 });
+                    own.for_each(|observation| self.observe(pages.shown(observation)));
+                }
             } else {
                 self.write(&think(Some(turn)));
                 self.write(&plan(&turn.text));
@@ -217,6 +222,23 @@ fn as_written(turn: &Turn) -> Cow<'_, str> {
         Some(_) => Cow::Owned(format!("<think>{written}")),
         None => Cow::Owned(think(Some(turn)) + written),
     }
+}
+
+/// `written` cut behind each of its calls but the last, so that what each returned can follow it; whole where its calls are not told apart.
+fn by_call(written: &str, calls: usize) -> Vec<&str> {
+    let thought = tags(written).into_iter().rfind(|at| at.tag == ProtocolTag::Think).map_or(0, |at| at.range.end);
+    let is_end = |at: &TagAt| at.closes && matches!(at.tag, ProtocolTag::WebSearch | ProtocolTag::CrawlPage) && at.range.start >= thought;
+    let ends: Vec<usize> = tags(written).into_iter().filter(is_end).map(|at| at.range.end).collect();
+    if ends.len() != calls {
+        return vec![written];
+    }
+    let mut parts = Vec::with_capacity(calls);
+    let mut from = 0;
+    for end in ends.iter().take(calls.saturating_sub(1)).copied().chain([written.len()]) {
+        parts.push(written.get(from..end).unwrap_or_default());
+        from = end;
+    }
+    parts
 }
 
 /// What stands before the answer in the turn that gives it.

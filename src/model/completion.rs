@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Digest, JobId};
+use crate::Digest;
 
 /// Who speaks in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,15 +82,16 @@ pub struct Sampling {
     pub top_p: f64,
     /// The longest completion, in tokens.
     pub max_completion_tokens: u32,
-    /// Seed of this job's sampling: derived from the campaign's seed, the job and nothing else.
+    /// Seed of this job's sampling: derived from the campaign's seed, the question's id, the sample and nothing else.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// The seed of `job` in a campaign with the root `root` of all randomness. 31 bits: the widest number that no server we know of refuses or
-    /// rounds, so that what is recorded is what is sent.
-    pub fn seed_of(root: u64, job: &JobId) -> u64 {
-        let digest = Digest::of_parts([root.to_le_bytes().as_slice(), job.as_str().as_bytes()]);
+    /// The seed of `sample` of the seed query `seed_id` in a campaign with the root `root` of all randomness: the same in every campaign, so
+    /// that two of them differ by their settings and not by chance. 31 bits: the widest number that no server we know of refuses or rounds, so
+    /// that what is recorded is what is sent.
+    pub fn seed_of(root: u64, seed_id: &str, sample: u32) -> u64 {
+        let digest = Digest::of_parts([root.to_le_bytes().as_slice(), seed_id.as_bytes(), &sample.to_le_bytes()]);
         let drawn = digest.as_str().get(..8).and_then(|digits| u64::from_str_radix(digits, 16).ok());
         drawn.unwrap_or_default() & 0x7fff_ffff
     }
@@ -184,15 +185,14 @@ impl Price {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Uid;
 
     #[test]
-    fn a_sampling_seed_fits_every_server_and_depends_on_root_and_job() {
-        let job = |number| JobId::of(&Uid("u".into()), "seed", number);
-        let seeds: std::collections::HashSet<u64> = (0..1000).map(|number| Sampling::seed_of(7, &job(number))).collect();
+    fn a_sampling_seed_fits_every_server_and_depends_on_root_question_and_sample() {
+        let seeds: std::collections::HashSet<u64> = (0..1000).map(|sample| Sampling::seed_of(7, "seed", sample)).collect();
         assert!(seeds.iter().all(|seed| *seed <= 0x7fff_ffff) && seeds.len() > 990);
         assert!(seeds.iter().any(|seed| *seed > 0x3fff_ffff), "all 31 bits are used");
-        assert_eq!(Sampling::seed_of(7, &job(1)), Sampling::seed_of(7, &job(1)));
-        assert_ne!(Sampling::seed_of(7, &job(1)), Sampling::seed_of(8, &job(1)));
+        assert_eq!(Sampling::seed_of(7, "seed", 1), Sampling::seed_of(7, "seed", 1));
+        assert_ne!(Sampling::seed_of(7, "seed", 1), Sampling::seed_of(8, "seed", 1));
+        assert_ne!(Sampling::seed_of(7, "seed", 1), Sampling::seed_of(7, "other", 1));
     }
 }

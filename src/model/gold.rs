@@ -2,20 +2,26 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{GoldMet, Observation, Retrieval, Seed, Thread};
+use crate::{Action, GoldMet, Observation, Retrieval, Seed, Thread};
 
 impl Retrieval {
-    /// The gold documents among what the observations of one turn show, each once, in the order in which they were met. `gold` maps the URL of
-    /// a document of the corpus to the gold URL as the seed writes it. A page that is opened shows its own document too.
-    pub fn of(observations: &[Observation], gold: &HashMap<String, String>) -> Self {
+    /// The gold documents among what the searches of one turn found and its other calls opened, each once, in the order in which they were met.
+    /// `gold` maps the URL of a document of the corpus to the gold URL as the seed writes it.
+    pub fn of(actions: &[Action], observations: &[Observation], gold: &HashMap<String, String>) -> Self {
         let mut met = Self::default();
-        for observation in observations {
+        for (action, observation) in actions.iter().zip(observations) {
             let opened = observation.url_opened.iter().chain(&observation.urls_opened_too);
             push_new(&mut met.gold_opened, opened.filter_map(|url| gold.get(url)));
-            push_new(&mut met.gold_shown, observation.urls_shown.iter().filter_map(|url| gold.get(url)));
+            if is_search(action) {
+                push_new(&mut met.gold_shown, observation.urls_shown.iter().filter_map(|url| gold.get(url)));
+            }
         }
         met
     }
+}
+
+fn is_search(action: &Action) -> bool {
+    matches!(action.tool.trim(), "search" | "web_search")
 }
 
 /// A turn meets a handful of gold documents at most, so a list is searched.
@@ -101,8 +107,15 @@ mod tests {
             urls_opened_too: vec!["https://a".into(), "https://y".into()],
             ..Observation::default()
         };
-        let met = Retrieval::of(&[observation.clone(), observation], &gold);
-        assert_eq!((met.gold_shown, met.gold_opened), (vec!["http://b".to_owned()], vec!["http://c".to_owned(), "http://a".to_owned()]));
+        let called = |tool: &str| -> Action {
+            serde_json::from_value(serde_json::json!({"id": "", "tool": tool, "arguments": {}, "dialect": "hermes"})).expect("an action")
+        };
+        let observations = [observation.clone(), observation];
+        let met = Retrieval::of(&["crawl_page", "web_search"].map(called), &observations, &gold);
+        let opened = vec!["http://c".to_owned(), "http://a".to_owned()];
+        assert_eq!((met.gold_shown, &met.gold_opened), (vec!["http://b".to_owned()], &opened));
+        let met = Retrieval::of(&["open", "find"].map(called), &observations, &gold);
+        assert_eq!((met.gold_shown, met.gold_opened), (Vec::new(), opened), "what is opened was not found by that");
     }
 
     #[test]

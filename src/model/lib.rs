@@ -16,6 +16,7 @@ pub mod protocol;
 pub mod queue;
 pub mod references;
 pub mod repetition;
+pub mod report;
 pub mod row;
 pub mod seed;
 pub mod settings;

@@ -45,9 +45,16 @@ pub struct JudgeReport {
     pub extracted_answer: Option<String>,
     /// The judge's own words, whole.
     pub words: String,
+    /// How often what it was shown was halved, because its context is shorter.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub halvings: u32,
     /// What it cost.
     #[serde(default)]
     pub usage: Usage,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Accepted or rejected, with all findings and scores.

@@ -96,7 +96,7 @@ pub struct RecipeTable {
     pub max_turns: Option<u32>,
     /// `decompose`: most turns of one researcher, default 10.
     pub steps: Option<u32>,
-    /// `decompose`: fewest tool calls of one researcher before its answer is taken, default 5.
+    /// `decompose`: fewest tool calls of one researcher before its answer is taken, default 5, or one less than `steps`.
     pub min_tool_calls: Option<u32>,
     /// Most tool calls: `browse` 400, `decompose` 8 for each researcher.
     pub max_tool_calls: Option<u32>,

@@ -16,6 +16,10 @@ use crate::exit::VerbError;
 
 /// Named scores of a judge that gives several begin so.
 const OF_JUDGE: &str = "judge_";
+/// Those of the report that O-Researcher's ablations are compared by.
+pub(crate) const OVERALL: &str = "judge_overall";
+pub(crate) const COMPREHENSIVENESS: &str = "judge_comprehensiveness";
+pub(crate) const INSIGHT: &str = "judge_insight";
 /// The named score that counts steps of reasoning.
 const STEPS: &str = "steps";
 
@@ -87,6 +91,10 @@ pub(crate) struct Against {
     pub(crate) accepted: Option<Difference>,
     /// Of the judge's score.
     pub(crate) score: Option<Difference>,
+    /// Of its marks of the report, each absent where a variant has none.
+    pub(crate) overall: Option<Difference>,
+    pub(crate) comprehensiveness: Option<Difference>,
+    pub(crate) insight: Option<Difference>,
 }
 
 /// A mean difference over the seeds that both variants have a number of, with its 95 % range; absent over one seed.
@@ -114,6 +122,16 @@ pub(crate) struct SeedTally {
     right: u32,
     scored: u32,
     score: f64,
+    overall: Marks,
+    comprehensiveness: Marks,
+    insight: Marks,
+}
+
+/// One mark over several rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    count: u32,
+    sum: f64,
 }
 
 /// What only rows say.
@@ -158,6 +176,22 @@ impl SeedTally {
             self.scored += 1;
             self.score += score;
         }
+        self.overall.add(row, OVERALL);
+        self.comprehensiveness.add(row, COMPREHENSIVENESS);
+        self.insight.add(row, INSIGHT);
+    }
+}
+
+impl Marks {
+    fn add(&mut self, row: &Measure, name: &str) {
+        if let Some(mark) = row.scores.get(name) {
+            self.count += 1;
+            self.sum += mark;
+        }
+    }
+
+    fn mean(self) -> Option<f64> {
+        share(self.sum, self.count.into())
     }
 }
 
@@ -241,6 +275,9 @@ impl Against {
         Self {
             accepted: difference(|seed| ratio(seed.accepted.into(), seed.done.into())),
             score: difference(|seed| share(seed.score, seed.scored.into())),
+            overall: difference(|seed| seed.overall.mean()),
+            comprehensiveness: difference(|seed| seed.comprehensiveness.mean()),
+            insight: difference(|seed| seed.insight.mean()),
         }
     }
 }
@@ -332,10 +369,34 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_the_report_are_means_over_the_rows_that_have_them_and_their_differences_are_paired_by_seed() {
+        let marked = |seed, overall: f64, insight: f64| {
+            let mut row = row(seed, Some(0.5), None);
+            row.scores.extend([(OVERALL.to_owned(), overall), (INSIGHT.to_owned(), insight)]);
+            row
+        };
+        let rows = [marked(0, 0.4, 0.2), marked(0, 0.6, 0.4), marked(1, 0.8, 0.9), row(2, Some(0.5), None)];
+        let found = line(&rows, Sums::default(), Counts { accepted: 4, ..Counts::default() }).judge_scores;
+        assert!((found[OVERALL] - 0.6).abs() < 1e-12 && (found[INSIGHT] - 0.5).abs() < 1e-12, "{found:?}");
+        assert!(!found.contains_key(COMPREHENSIVENESS), "{found:?}");
+
+        let tallies = |rows: &[Measure]| {
+            let mut seeds = vec![SeedTally::default(); 3];
+            rows.iter().for_each(|row| seeds[row.seed as usize].add(row));
+            seeds
+        };
+        let (first, other) = (tallies(&rows), tallies(&[marked(0, 0.7, 0.3), marked(2, 1.0, 1.0)]));
+        let against = Against::of(&first, &other, Bootstrap::new(7, 0.025, 0.975));
+        let (overall, insight) = (against.overall.expect("marks"), against.insight.expect("marks"));
+        assert!((overall.mean - 0.2).abs() < 1e-12 && overall.seeds == 1, "(0.4 + 0.6) / 2 on the one seed of both: {overall:?}");
+        assert!(insight.mean.abs() < 1e-12 && against.comprehensiveness.is_none(), "{against:?}");
+    }
+
+    #[test]
     fn a_seed_that_only_one_variant_has_a_number_of_is_in_no_pair() {
         let seed = |done, accepted| SeedTally { done, accepted, ..SeedTally::default() };
         let found = Against::of(&[seed(1, 1), seed(0, 0), seed(1, 0)], &[seed(1, 0), seed(1, 1), seed(0, 0)], Bootstrap::new(7, 0.0, 1.0));
         assert_eq!(found.accepted, Some(Difference { mean: -1.0, low: None, high: None, seeds: 1 }));
-        assert_eq!(found.score, None);
+        assert_eq!((found.score, found.overall, found.comprehensiveness, found.insight), (None, None, None, None));
     }
 }

@@ -276,7 +276,7 @@ impl Sample<'_> {
         let others: Vec<&'static str> = planned.paces.iter().filter_map(|other| other.role).collect();
         let used = |job: &PilotJob| match pace.role {
             Some(name) => role(job, name),
-            None => others.iter().fold(job.teacher, |left, name| less(left, role(job, name))),
+            None => others.iter().filter(|name| **name != JUDGE).fold(job.teacher, |left, name| less(left, role(job, name))),
         };
         let amounts = self.amounts(false, used);
         let tokens = self.ranged(|job| (used(job).prompt_tokens + used(job).completion_tokens) as f64);
@@ -287,8 +287,11 @@ impl Sample<'_> {
     }
 }
 
+/// The role of a model that judges, among those of teachers.
+pub(crate) const JUDGE: &str = "judge";
+
 fn role(job: &PilotJob, name: &str) -> Usage {
-    job.roles.get(name).copied().unwrap_or_default()
+    if name == JUDGE { job.judge } else { job.roles.get(name).copied().unwrap_or_default() }
 }
 
 /// What is left of `all`.

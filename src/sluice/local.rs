@@ -199,14 +199,10 @@ impl Factory {
                 synthesis.request();
             }
         });
-        let filter = Arc::new(FilterHandler::new(
-            Arc::clone(&self.campaign),
-            Arc::clone(&self.grade),
-            judge,
-            self.ledger(),
-            Arc::clone(&self.archive),
-            self.queue(),
-        ));
+        let is_judge_paid = judge.is_some();
+        let (campaign, grade) = (Arc::clone(&self.campaign), Arc::clone(&self.grade));
+        let filter = FilterHandler::new(campaign, grade, judge, self.ledger(), Arc::clone(&self.archive), self.queue());
+        let filter = Arc::new(filter.paid_from(Arc::clone(&self.purse)));
         let name = &self.campaign.name;
         let mut workers = JoinSet::new();
         let synthesised = self.start(&mut workers, &synthesis, QueueName::Jobs(name.clone()), concurrency, &self.synthesis);
@@ -218,7 +214,7 @@ impl Factory {
             async move { shutdown.requested().await }
         }));
 
-        let result = self.until_idle(&mut workers, &synthesised, &filtered, &filter).await;
+        let result = self.until_idle(&mut workers, &synthesised, &filtered, &filter, is_judge_paid).await;
         // A second request would end the drain that a signal began.
         if !self.shutdown.is_requested() {
             self.shutdown.request();
@@ -265,6 +261,7 @@ impl Factory {
         synthesised: &Counters,
         filtered: &Counters,
         filter: &FilterHandler,
+        is_judge_paid: bool,
     ) -> Result<Stop, VerbError> {
         let before = coordinator::progress(self.archive.as_ref(), &self.campaign, self.grade.digest()).await?;
         let terminal_before = before.planned - before.outstanding;
@@ -313,9 +310,12 @@ impl Factory {
                             publishing = Box::pin(publisher.paid_for());
                         }
                     }
-                    // What was synthesised is paid for, and graded before the end.
-                    if is_spent && is_published && jobs.running == 0 && self.is_idle(&self.grading()).await? {
-                        break Stop::Spent;
+                    // What was synthesised is paid for, and graded before the end; where a model judges, only what it has begun.
+                    if is_spent && is_published && jobs.running == 0 {
+                        let has_ended = is_judge_paid && candidates.running == 0;
+                        if has_ended || self.is_idle(&self.grading()).await? {
+                            break Stop::Spent;
+                        }
                     }
                     if is_published && !is_spent && self.is_idle(&self.all()).await? {
                         // The first samples are graded now: of the others those that are worth it.

@@ -82,7 +82,7 @@ async fn voice(settings: &TeacherSettings, table: &str, ground: &Ground<'_>) -> 
     };
     let tokens = Tokens::new(&settings.tokenizer, tokenizer.as_deref())
         .map_err(|error| VerbError::Usage(format!("set up the tokenizer ({table}.tokenizer): {error}")))?;
-    let means = Means { chat_template, as_of: as_of.map(str::to_owned), tokens: tokens.clone(), ledger };
+    let means = Means { chat_template, as_of: as_of.map(str::to_owned), offers_tools: table == "teacher", tokens: tokens.clone(), ledger };
     Ok(Voice { teacher: teacher::connect(settings, means).map_err(VerbError::usage)?, tokens })
 }
 

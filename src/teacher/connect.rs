@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::settings::{HttpSettings, Mode, TeacherKind, TeacherSettings};
+use model::settings::{Dialect, HttpSettings, Mode, TeacherKind, TeacherSettings};
 use model::{Completion, Price};
 use runtime::Ledger;
 use runtime::ledger::EndpointHealth;
@@ -27,6 +27,8 @@ pub struct Means {
     pub chat_template: Option<String>,
     /// The only date a prompt may know, `YYYY-MM-DD`: what a chat template that asks for today is told.
     pub as_of: Option<String>,
+    /// Whether it is told of tools: then a chat template has to write them.
+    pub offers_tools: bool,
     /// Counts its tokens.
     pub tokens: Tokens,
     /// Shares limits per minute with the other workers; without one they are this process's own.
@@ -43,7 +45,7 @@ pub fn connect(settings: &TeacherSettings, means: Means) -> Result<Arc<dyn Teach
         TeacherKind::Http(http) => {
             let template = match settings.mode {
                 Mode::Chat => None,
-                Mode::Completion => Some(template(http, &means)?),
+                Mode::Completion => Some(template(http, settings.dialect, &means)?),
             };
             let teacher = over_http(http, &settings.model, means)?.speaking(settings.dialect, template);
             Arc::new(teacher.for_jobs(settings.concurrency))
@@ -72,12 +74,17 @@ fn priced(teacher: Arc<dyn Teacher>, price: Option<Price>) -> Arc<dyn Teacher> {
     }
 }
 
-fn template(http: &HttpSettings, means: &Means) -> Result<Template, ConnectError> {
+fn template(http: &HttpSettings, dialect: Dialect, means: &Means) -> Result<Template, ConnectError> {
     let Some(text) = &means.chat_template else {
         return Err(ConnectError("`mode = \"completion\"` needs the model's chat template; give its path as `chat_template`".to_owned()));
     };
     let variables = http.extra.get(TEMPLATE_VARIABLES).and_then(Value::as_object).cloned().unwrap_or_default();
-    Template::new(text, &variables, means.as_of.as_deref()).map_err(ConnectError)
+    let template = Template::new(text, &variables, means.as_of.as_deref()).map_err(ConnectError)?;
+    // The tag protocol's tools stand in the prompt.
+    if means.offers_tools && dialect != Dialect::Tags {
+        template.writes_tools().map_err(ConnectError)?;
+    }
+    Ok(template)
 }
 
 fn over_http(http: &HttpSettings, model: &str, means: Means) -> Result<HttpTeacher, ConnectError> {

@@ -57,9 +57,11 @@ pub const RETRY_COUNT_HEADER: &str = "x-stainless-retry-count";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a server to say that it is there at all.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tries of one completion. What is left after them, or asks for more patience than `max`, goes back to the queue with its delay.
-const POLICY: Policy = Policy { first: Duration::from_millis(500), max: Duration::from_secs(30), tries: Some(6) };
-/// How long one completion waits for room and limits, all its tries together: well within the time after which a broker takes a job for lost.
+/// Tries of one completion, each at all servers that may do better. A pause that a server asks for is waited for as far as `PATIENCE` goes; what
+/// is left after the tries, or asks for more, goes back to the queue with its delay.
+const POLICY: Policy = Policy { first: Duration::from_millis(500), max: PATIENCE, tries: Some(6) };
+/// How long one completion waits for room, limits and wished pauses, all its tries together: well within the time after which a broker takes a
+/// job for lost.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Most requests in flight at one server, where nobody says how many jobs there are.
 const WINDOW_MAX: u32 = 512;
@@ -146,7 +148,7 @@ impl HttpTeacher {
         // Each turn that goes on bars one more server, or is the one that waited for a limit.
         loop {
             let began = Instant::now();
-            let entered = self.pool.enter(thread, &course.barred(), course.patience_left(PATIENCE), self.policy.max).await;
+            let entered = self.pool.enter(thread, &course.barred(), course.patience_left(PATIENCE)).await;
             course.waited("room", began.elapsed());
             let mut permit = entered.map_err(|closed| course.closed(closed))?;
             let (number, endpoint) = (permit.server(), self.pool.endpoint(permit.server()));
@@ -159,8 +161,8 @@ impl HttpTeacher {
                 permit.is_back();
             }
             // Once a try: what could not be sent to one server is drawn for the next.
-            let drawn = match &drawn {
-                Some(drawn) => drawn,
+            let granted = match &drawn {
+                Some(granted) => granted,
                 None => {
                     let began = Instant::now();
                     let granted = self.limits.draw(request, course.patience_left(PATIENCE)).await;
@@ -172,43 +174,49 @@ impl HttpTeacher {
                     granted
                 }
             };
-            permit.send(drawn.has_waited);
+            permit.send(granted.has_waited);
             let asked = Instant::now();
             let trouble = match self.post(endpoint, request, course.count_post()).await {
                 Ok(completion) => {
                     let tokens = completion.usage.completion_tokens;
                     permit.settle(Outcome::Answered { seconds: asked.elapsed().as_secs_f64(), tokens });
-                    self.limits.settle(drawn, &completion.usage);
+                    self.limits.settle(granted, &completion.usage);
                     return Ok(completion);
                 }
-                // A server that went down refuses all its requests at once: nobody asks for each of them.
                 Err(trouble) if trouble.is_unreachable && permit.is_good() && self.probe(endpoint).await.is_ok() => trouble.turned_away(),
                 Err(trouble) => trouble,
             };
             permit.settle(Outcome::Troubled(&trouble));
             if trouble.elsewhere {
                 course.miss(number, trouble);
-            } else {
-                return Err(self.sort(trouble, number, endpoint, course));
+                continue;
             }
+            if let Some(tried) = self.sort(trouble, number, endpoint, course) {
+                return Err(tried);
+            }
+            // Another server gets it, and draws for it anew: this one may have counted it.
+            drawn = None;
         }
     }
 
-    /// Whether to try again, at once elsewhere or after a pause.
-    fn sort(&self, trouble: Trouble, number: usize, endpoint: &Endpoint, course: &Course) -> Tried<Trouble> {
+    /// Whether to try again after a pause; `None`: at once at another server.
+    fn sort(&self, trouble: Trouble, number: usize, endpoint: &Endpoint, course: &Course) -> Option<Tried<Trouble>> {
         match course.next(&trouble, number, |barred| self.pool.has_another(barred)) {
             Next::Elsewhere => {
                 metrics::counter!("sluice_teacher_failovers_total", "endpoint" => endpoint.name().to_owned()).increment(1);
                 course.remember(&trouble);
-                Tried::Again { error: trouble, after: Some(Duration::ZERO) }
+                None
             }
-            Next::Pause if trouble.retry_after.is_none_or(|after| after <= self.policy.max) => {
+            Next::Pause if trouble.retry_after.is_none_or(|after| after <= course.patience_left(PATIENCE)) => {
                 metrics::counter!("sluice_teacher_retries_total", "endpoint" => endpoint.name().to_owned()).increment(1);
                 // Jitter on top of what the server asked, or all the jobs that it sent away come back at once.
                 let after = trouble.retry_after.map(|after| after + self.policy.delay_before(0));
-                Tried::Again { error: trouble, after }
+                course.waited("pause", after.unwrap_or_default());
+                Some(Tried::Again { error: trouble, after })
             }
-            Next::Pause | Next::Stop => Tried::Stop(trouble),
+            // Whoever asks for more time than there is has refused nothing for good: the job comes back, and no try of it is spent.
+            Next::Pause if trouble.is_overload => Some(Tried::Stop(Trouble { kind: TeacherErrorKind::Outage, ..trouble })),
+            Next::Pause | Next::Stop => Some(Tried::Stop(trouble)),
         }
     }
 

@@ -182,6 +182,9 @@ impl Server {
         self.fail(fate.fault.filter(|fault| fault.is_of_gateway()))?;
 
         let asked = asked::read(mode, self.settings.dialect, body, &digest)?;
+        if !self.settings.any_model && asked.model != self.settings.model {
+            return Err(Refusal::unknown_model(&asked.model, &self.settings.model).into());
+        }
         let prompt_tokens = asked.prompt_tokens(&self.counter);
         let limit = asked.request.sampling.max_completion_tokens;
         self.check_context(prompt_tokens, limit)?;

@@ -345,7 +345,8 @@ async fn standing_follows_what_happens(made: &Made) {
 async fn a_limit_is_spent_evenly_by_all_who_draw_from_it(made: &Made) {
     let ledger = &*made.ledger;
     let began = tokio::time::Instant::now();
-    let draws = futures::future::join_all((0..6).map(|_| ledger.draw("requests", 1, 60))).await;
+    let [one, other] = ["one", "other"].map(|kind| format!("{kind}/{}", redis_only::fresh_uid()));
+    let draws = futures::future::join_all((0..6).map(|_| ledger.draw(&one, 1, 60))).await;
     let mut due: Vec<Duration> = draws.into_iter().map(|wait| wait.expect("reachable")).collect();
     due.sort_unstable();
     let took = began.elapsed();
@@ -357,15 +358,16 @@ async fn a_limit_is_spent_evenly_by_all_who_draw_from_it(made: &Made) {
             "draw {number} waits {wait:?} of {even:?}, asked within {took:?}"
         );
     }
-    assert_eq!(ledger.draw("tokens", 1, 60).await.expect("reachable"), Duration::ZERO, "another limit is another matter");
+    assert_eq!(ledger.draw(&other, 1, 60).await.expect("reachable"), Duration::ZERO, "another limit is another matter");
 }
 
 async fn whoever_would_wait_longer_than_a_minute_has_drawn_nothing(made: &Made) {
     let ledger = &*made.ledger;
-    assert_eq!(ledger.draw("tokens", 6000, 60).await.expect("reachable"), Duration::ZERO, "a large amount passes whole");
+    let limit = format!("tokens/{}", redis_only::fresh_uid());
+    assert_eq!(ledger.draw(&limit, 6000, 60).await.expect("reachable"), Duration::ZERO, "a large amount passes whole");
     let mut before = Duration::from_secs(6000);
     for _ in 0..3 {
-        let wait = ledger.draw("tokens", 6000, 60).await.expect("reachable");
+        let wait = ledger.draw(&limit, 6000, 60).await.expect("reachable");
         assert!(wait > DRAW_WAIT_MAX && wait <= before, "{wait:?} after {before:?}");
         before = wait;
     }

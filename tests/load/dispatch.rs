@@ -53,7 +53,8 @@ fn latencies(ground: &Ground, account: &mut Account) -> Result<()> {
         let at = Instant::now();
         ground.runtime.block_on(queue.publish(&jobs, vec![body]))?;
         confirmed.push(at.elapsed());
-        began.insert(Sampling::seed_of(SEED, &message.job.id), at);
+        let seed_id = message.seed.as_ref().map_or("", |seed| seed.id.as_str());
+        began.insert(Sampling::seed_of(SEED, seed_id, message.job.sample), at);
     }
     let all = began.len();
     ground.wait("every job's first completion", Duration::from_secs(60), || Ok(server.noting.firsts().len() >= all))?;

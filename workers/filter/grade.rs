@@ -17,6 +17,9 @@ use crate::judge::{Judge, Judged};
 use crate::rules::{self, RULES_VERSION, hard};
 use crate::scores::scores;
 
+/// The marks of a judge of research that its score is the mean of. Those of the report stand beside them, and decide nothing.
+const DECIDING: [&str; 3] = ["judge_coherence", "judge_tool_use", "judge_grounding"];
+
 /// A configuration of rules and judge.
 #[derive(Debug, Clone)]
 pub struct Grade {
@@ -87,7 +90,8 @@ fn below(judged: &Judged, accept_at: f64) -> String {
     let report = &judged.report;
     let because = match report.correct {
         _ if !judged.marks.is_empty() => {
-            let marks: Vec<String> = judged.marks.iter().map(|(name, mark)| format!("{name} {mark:.2}")).collect();
+            let deciding = judged.marks.iter().filter(|(name, _)| DECIDING.contains(name));
+            let marks: Vec<String> = deciding.map(|(name, mark)| format!("{name} {mark:.2}")).collect();
             format!(": {}", marks.join(", "))
         }
         Some(true) => ", though it takes the answer for correct".to_owned(),
@@ -219,6 +223,7 @@ mod tests {
         for (name, score) in [("judge_coherence", 0.9), ("judge_tool_use", 0.6), ("judge_grounding", 0.9), ("judge", 0.8)] {
             assert!((verdict.scores[name] - score).abs() < 1e-9, "{name}");
         }
+        assert!(!verdict.scores.contains_key("judge_insight") && !verdict.scores.contains_key("judge_overall"), "{:?}", verdict.scores);
         assert_eq!((verdict.scores["answer_correct"], verdict.scores["answer_lexical"]), (0.0, 0.0));
         assert_eq!(verdict.judge.expect("a report").correct, Some(false));
         let asked = teacher.asked();
@@ -231,8 +236,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn poor_research_is_rejected_with_its_marks() {
-        let teacher = Replies::new(&[r#"{"coherence": 5, "tool_use": "2/10", "grounding": 4}"#]);
+    async fn marks_of_the_report_are_recorded_and_decide_nothing() {
+        let reply = concat!(
+            r#"{"coherence": 9, "tool_use": 6, "grounding": 9, "#,
+            r#""comprehensiveness": 1, "insight": 0, "instruction_following": 2, "readability": 1}"#
+        );
+        let grade = Grade::new(&settings(of_research(4_096)), None);
+        let verdict = grade.evaluate(&sample::decompose(), Some(&Replies::new(&[reply]))).await.expect("marks");
+        assert!(verdict.accepted, "{:?}", verdict.findings);
+        for (name, score) in [
+            ("judge", 0.8),
+            ("judge_comprehensiveness", 0.1),
+            ("judge_insight", 0.0),
+            ("judge_instruction_following", 0.2),
+            ("judge_readability", 0.1),
+            ("judge_overall", 0.1),
+        ] {
+            assert!((verdict.scores[name] - score).abs() < 1e-9, "{name}");
+        }
+        let rubric = grade.prompts().into_iter().find(|prompt| prompt.name == "judge.rubric").expect("a rubric");
+        for mark in ["comprehensiveness: does", "insight: does", "instruction_following: does", "readability: is"] {
+            assert!(rubric.text.contains(mark), "{mark}");
+        }
+    }
+
+    #[tokio::test]
+    async fn poor_research_is_rejected_with_the_marks_that_decided() {
+        let teacher = Replies::new(&[r#"{"coherence": 5, "tool_use": "2/10", "grounding": 4, "readability": 9}"#]);
         let grade = Grade::new(&settings(of_research(4_096)), None);
         let verdict = grade.evaluate(&sample::decompose(), Some(&teacher)).await.expect("marks");
         let expected = "`grader` gives 0.367, below 0.5: judge_coherence 0.50, judge_tool_use 0.20, judge_grounding 0.40";

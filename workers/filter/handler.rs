@@ -14,7 +14,7 @@ use model::queue::MESSAGE_VERSION;
 use model::{Campaign, CandidateMessage, Ended, Job, Step, Trajectory, Uid, VerdictObject};
 use runtime::{Archive, Context, Disposition, Failure, FailureKind, Handler, Lease, Ledger, Opened, Queue, QueueName, WorkKey, failpoint};
 use teacher::journaled::JournalCopy;
-use teacher::{Journal, JournalFault, JournaledTeacher, Teacher, TeacherErrorKind};
+use teacher::{Journal, JournalFault, JournaledTeacher, Purse, Teacher, TeacherErrorKind};
 
 use crate::grade::{Grade, JudgeError};
 
@@ -31,6 +31,7 @@ pub struct FilterHandler {
     ledger: Arc<dyn Ledger>,
     archive: Arc<dyn Archive>,
     queue: Arc<dyn Queue>,
+    purse: Arc<Purse>,
     graded: AtomicU64,
 }
 
@@ -45,7 +46,14 @@ impl FilterHandler {
         queue: Arc<dyn Queue>,
     ) -> Self {
         let keys = CampaignKeys::new(&campaign.name);
-        Self { campaign, keys, grade, judge, ledger, archive, queue, graded: AtomicU64::new(0) }
+        let purse = Arc::new(Purse::bottomless());
+        Self { campaign, keys, grade, judge, ledger, archive, queue, purse, graded: AtomicU64::new(0) }
+    }
+
+    /// The same, with a model judge paid from `purse`: once that is empty, candidates wait. Rules and a lexical judge cost nothing, and go on.
+    #[must_use]
+    pub fn paid_from(self, purse: Arc<Purse>) -> Self {
+        Self { purse, ..self }
     }
 
     /// Candidates that have their verdict, as far as this handler saw; for progress.
@@ -80,12 +88,13 @@ impl FilterHandler {
             .map_err(|error| Failure::permanent("trajectory_damaged", format!("read {key}: {error}")))?;
         let verdict = match &self.judge {
             None => self.grade.evaluate(&trajectory, None).await.map_err(judge_failed)?,
+            Some(_) if self.purse.is_empty() => return Err(spent()),
             Some(judge) => {
                 let folder = self.keys.judge_journal_folder(self.grade.digest(), job.place.shard, &job.id);
                 let copy = JournalCopy { archive: Arc::clone(&self.archive), folder, is_expected: context.is_second_hand };
                 let opened = Journal::open(Arc::clone(&self.ledger), lease.clone(), Some(copy)).await;
                 let journal = opened.map_err(|error| copied(error.into(), context.is_second_hand))?;
-                let judge = JournaledTeacher::new(Arc::clone(judge), journal);
+                let judge = JournaledTeacher::new(Arc::clone(judge), journal.paid_from(Arc::clone(&self.purse)));
                 let evaluated = self.grade.evaluate(&trajectory, Some(&judge)).await;
                 evaluated.map_err(|error| copied(judge_failed(error), judge.journal().is_ahead_of_ledger()))?
             }
@@ -182,12 +191,17 @@ impl Handler for FilterHandler {
         model::wire::encode_message("a candidate message", &next).unwrap_or_default()
     }
 
-    async fn give_up(&self, message: &CandidateMessage, _lease: &Lease, failure: &Failure) -> Result<(), Failure> {
+    async fn give_up(&self, message: &CandidateMessage, lease: &Lease, failure: &Failure) -> Result<(), Failure> {
         let CandidateMessage::Candidate { uid, job, .. } = message else {
             // The final seal rebuilds every index that disagrees with the archive, and reports what it cannot.
             tracing::error!(campaign = %self.campaign.name, reason = %failure.message, "a shard could not be written; sealing the campaign will try again");
             return Ok(());
         };
+        let journal = self.ledger.journal(&lease.key).await.unwrap_or_else(|error| {
+            // The end is recorded even when what was paid for cannot be read.
+            tracing::warn!(job.id = %job.id, %error, "the judge's journal of a failed job could not be read");
+            Vec::new()
+        });
         let ended = Ended {
             job_id: job.id.clone(),
             rank: job.place.rank,
@@ -195,13 +209,19 @@ impl Handler for FilterHandler {
             message: failure.message.clone(),
             attempts: message.step().attempt + 1,
             round: message.step().round,
-            journal: Vec::new(),
+            journal,
         };
         let bytes = serde_json::to_vec(&ended).map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
         // Below the grade: the trajectory is there, and another grade may fare better with it.
         self.archive.put(&self.keys.grade_ended(self.grade.digest(), job.place.shard, &job.id), bytes).await?;
         self.look_at_shard(uid, job).await
     }
+}
+
+/// The campaign's budget is spent: nothing is asked of a model until it is given more.
+fn spent() -> Failure {
+    let message = "ask the judge: the campaign's budget is spent; raise [budget] and resume it".to_owned();
+    Failure { kind: FailureKind::Outage, name: "budget_spent", message, retry_after: None }
 }
 
 /// The failure, marked when it leaves something in the copy alone.

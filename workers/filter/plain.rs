@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use model::report::is_fence;
+
 /// Longest marker that is looked for, in characters. A bracket that stays open longer is no marker.
 const MARKER_CHARS_MAX: usize = 200;
 
@@ -68,11 +70,6 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 fn is_sources_title(line: &str) -> bool {
     let title = line.trim_matches(|c: char| c.is_whitespace() || matches!(c, '#' | '*' | '_' | ':' | '：')).to_lowercase();
     SOURCES_TITLES.contains(&title.as_str())
-}
-
-pub(crate) fn is_fence(line: &str) -> bool {
-    let line = line.trim_start();
-    line.starts_with("```") || line.starts_with("~~~")
 }
 
 fn push_line(line: &str, text: &mut String) {

@@ -1,10 +1,9 @@
 //! A job's browser, and what it has met of the gold documents. Tools run on blocking threads: the index is memory-mapped and a page may have
 //! to come from disk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use corpus::{Browser, Corpus, CorpusError, ToolLimits};
+use corpus::{Browser, Corpus, CorpusError, Gold, ToolLimits};
 use model::{Action, Citation, Observation, Retrieval, Seed, Turn};
 
 /// The browser of one job.
@@ -13,8 +12,7 @@ pub(crate) struct Desk {
     limits: ToolLimits,
     /// Absent only while a blocking thread works with it.
     browser: Option<Browser>,
-    /// URL of a document → the gold URL as the seed writes it.
-    gold: Arc<HashMap<String, String>>,
+    gold: Arc<Gold>,
 }
 
 /// A tool panicked: the job fails, with the tool's message on record.
@@ -52,12 +50,7 @@ impl Desk {
     pub(crate) async fn new(corpus: Corpus, limits: ToolLimits, seed: &Seed) -> Result<Self, DeskError> {
         let gold_urls = seed.gold_urls.clone();
         let (corpus, gold) = blocking(move || {
-            let mut gold = HashMap::new();
-            for url in gold_urls {
-                if let Some(ordinal) = corpus.lookup(&url)? {
-                    gold.insert(corpus.document(ordinal)?.url, url);
-                }
-            }
+            let gold = Gold::of(&corpus, &gold_urls)?;
             Ok::<_, CorpusError>((corpus, gold))
         })
         .await??;
@@ -101,9 +94,14 @@ impl Desk {
         Ok(())
     }
 
-    /// The gold documents among what `observations` show.
-    pub(crate) fn retrieval(&self, observations: &[Observation]) -> Retrieval {
-        Retrieval::of(observations, &self.gold)
+    /// How many gold documents the seed has.
+    pub(crate) fn gold_documents(&self) -> u32 {
+        self.gold.documents
+    }
+
+    /// The gold documents among what `actions` have shown and opened.
+    pub(crate) fn retrieval(&self, actions: &[Action], observations: &[Observation]) -> Retrieval {
+        Retrieval::of(actions, observations, &self.gold.urls)
     }
 
     /// The citations of `answer`, resolved against what this browser has shown.

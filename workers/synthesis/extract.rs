@@ -36,8 +36,8 @@ impl Extractor<'_> {
         let asked = format!("Question: {}\nGoal: {goal} {wanted}\n\n{}", self.question, observation.text);
         let transcript = self.speaker.open(&asked);
         match self.speaker.complete(work, key, &transcript, Calls::Forbidden).await {
-            Ok(completion) => {
-                let reading = self.speaker.read(&completion);
+            Ok(mut completion) => {
+                let reading = self.speaker.read(&mut completion);
                 Ok((extract_in(completion.finish_reason, &reading.text), completion.usage))
             }
             // The page is longer than what the extractor's server takes: the researcher reads it.

@@ -123,7 +123,7 @@ impl SynthesisHandler {
         let limits = ToolLimits::of(&settings.recipe);
         let mut desk = Desk::new(self.corpus.clone(), limits, &seed).await.map_err(corpus_failed)?;
         let pace = Pace::new(context.shutdown.clone(), self.slice, Arc::clone(&self.purse));
-        let sampling = Sampling::seed_of(settings.campaign.seed, &message.job.id);
+        let sampling = Sampling::seed_of(settings.campaign.seed, &seed.id, message.job.sample);
         let work = Work { job: &message.job.id, seed: sampling, journal, pace: &pace };
         let research = self.recipe.research(&work, &seed, &mut desk).await?;
         let Some(research) = research else {
@@ -137,7 +137,8 @@ impl SynthesisHandler {
             replayed: journal.replayed(),
             worker: context.worker.clone(),
         };
-        let trajectory = self.trajectory(message, seed, research, provenance);
+        let gold = GoldMet::of(&seed, &research.threads).map(|met| GoldMet { documents: desk.gold_documents(), ..met });
+        let trajectory = self.trajectory(message, seed, research, gold, provenance);
         let key = self.keys.trajectory(message.job.place.shard, &message.job.id);
         let bytes = blocking(move || model::wire::encode_object("a trajectory", &trajectory)).await?;
         let bytes = bytes.map_err(|error| Failure::permanent("unencodable", error.to_string()))?;
@@ -185,7 +186,14 @@ impl SynthesisHandler {
         read.map_err(damaged)
     }
 
-    fn trajectory(&self, message: &JobMessage, seed: Seed, research: Research, provenance: Provenance) -> Trajectory {
+    fn trajectory(
+        &self,
+        message: &JobMessage,
+        seed: Seed,
+        research: Research,
+        gold: Option<GoldMet>,
+        provenance: Provenance,
+    ) -> Trajectory {
         let settings = &self.campaign.settings;
         Trajectory {
             schema_version: model::trajectory::SCHEMA_VERSION,
@@ -195,8 +203,8 @@ impl SynthesisHandler {
             sample: message.job.sample,
             recipe: settings.recipe.name().to_owned(),
             corpus_id: self.campaign.corpus_id.clone(),
-            teacher: self.recipe.introduction(Sampling::seed_of(settings.campaign.seed, &message.job.id)),
-            gold: GoldMet::of(&seed, &research.threads),
+            teacher: self.recipe.introduction(Sampling::seed_of(settings.campaign.seed, &seed.id, message.job.sample)),
+            gold,
             seed,
             threads: research.threads,
             outcome: research.outcome,

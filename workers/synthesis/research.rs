@@ -101,7 +101,7 @@ impl Researcher<'_> {
                 forced = self.heed(&mut budget, transcript);
             }
             let calls = if forced.is_some() { Calls::Forbidden } else { Calls::Offered };
-            let completion = match self.speaker.complete(self.work, key, transcript, calls).await {
+            let mut completion = match self.speaker.complete(self.work, key, transcript, calls).await {
                 Ok(completion) => completion,
                 Err(JournalError::Teacher(error)) if error.kind == TeacherErrorKind::ContextOverflow => {
                     withdrawals += 1;
@@ -115,7 +115,7 @@ impl Researcher<'_> {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            let reading = self.speaker.read(&completion);
+            let reading = self.speaker.read(&mut completion);
             if let Some(limit) = forced {
                 return Ok(Some(self.close_forced(transcript, limit, completion, reading)));
             }
@@ -178,6 +178,7 @@ impl Researcher<'_> {
             let notices = unreadable(&reading);
             return Step::Tell(reading, notices);
         }
+        let reading = self.out_of_reasoning(reading);
         let text = reading.text.trim();
         match completion.finish_reason {
             FinishReason::ContentFilter => Step::Refused(reading),
@@ -195,6 +196,37 @@ impl Researcher<'_> {
     fn announces_a_call(&self, text: &str) -> bool {
         let tools: Vec<&str> = self.speaker.tools.iter().map(String::as_str).collect();
         teacher::dialect::announces_a_call(text, &tools)
+    }
+
+    /// Whether an answer that the token limit cut is all there.
+    fn is_whole(&self, text: &str) -> bool {
+        match self.manner.is_subtask {
+            true => protocol::tags(text).iter().any(|at| at.tag == ProtocolTag::SubtaskAnswer && at.closes),
+            // Its line is whole where another begins behind it.
+            false => text.rsplit_once("Exact Answer:").is_some_and(|(_, rest)| rest.trim_start().contains('\n')),
+        }
+    }
+
+    /// `reading`, with an answer that a server took for reasoning put back into the text. Its `raw` says that the text was empty.
+    fn out_of_reasoning(&self, mut reading: Reading) -> Reading {
+        let Some(reasoning) = reading.reasoning.as_deref().filter(|_| reading.text.trim().is_empty()) else { return reading };
+        let from = match self.manner.is_subtask {
+            true => protocol::tags(reasoning)
+                .into_iter()
+                .rfind(|at| {
+                    at.tag == ProtocolTag::SubtaskAnswer
+                        && !at.closes
+                        && reasoning.get(at.range.start..).is_some_and(|rest| self.is_whole(rest))
+                })
+                .map(|at| at.range.start),
+            false => answer_line(reasoning),
+        };
+        let Some(from) = from else { return reading };
+        let Some((before, answer)) = reasoning.split_at_checked(from) else { return reading };
+        let (before, answer) = (before.trim().to_owned(), answer.trim().to_owned());
+        reading.raw.get_or_insert_with(String::new);
+        (reading.reasoning, reading.text) = ((!before.is_empty()).then_some(before), answer);
+        reading
     }
 
     /// Whether the text says of itself that it is the answer.
@@ -229,7 +261,7 @@ impl Researcher<'_> {
             notices.push(notice(NoticeKind::Repetition, ""));
         }
         let mut turn = turn_of(&completion, reading, notices);
-        turn.retrieval = desk.retrieval(&observations);
+        turn.retrieval = desk.retrieval(&actions, &observations);
         turn.actions = actions;
         turn.observations = observations;
         transcript.push(NewTurn { turn, completion, is_repetition });
@@ -266,12 +298,13 @@ impl Researcher<'_> {
     /// The turn after a demand: its text is the answer unless it plans to go on or declines; its calls are not carried out.
     fn close_forced(&self, transcript: &mut Transcript, limit: Limit, completion: Completion, mut reading: Reading) -> Ending {
         reading.actions.clear();
+        let reading = self.out_of_reasoning(reading);
         let text = reading.text.trim();
         let outcome = match completion.finish_reason {
             FinishReason::ContentFilter => Outcome::Refused,
+            // A cut thought is no answer here either, nor is half an answer.
+            FinishReason::Length if !self.is_whole(text) => fruitless(limit),
             _ if self.is_in_answer_form(text) => Outcome::ForcedAnswer,
-            // A cut thought is no answer here either.
-            FinishReason::Length => fruitless(limit),
             _ if text.is_empty() || self.announces_a_call(text) => fruitless(limit),
             _ if teacher::dialect::refuses(text) => Outcome::Refused,
             _ => Outcome::ForcedAnswer,
@@ -297,6 +330,17 @@ impl Researcher<'_> {
         let between = self.manner.is_subtask.then(|| protocol::last_part(text, ProtocolTag::SubtaskAnswer)).flatten();
         between.unwrap_or_else(|| text.trim())
     }
+}
+
+/// Where the answer begins in a text whose last paragraphs are one: at `Explanation:` where the model wrote that, else at its line.
+fn answer_line(text: &str) -> Option<usize> {
+    let at = text.rfind("\nExact Answer:").map(|at| at + 1).or_else(|| text.starts_with("Exact Answer:").then_some(0))?;
+    let said = text.get(at..)?.lines().next()?.split_once(':')?.1.trim();
+    let explained = text
+        .get(..at)?
+        .rfind("Explanation:")
+        .filter(|from| text.get(..*from).is_some_and(|before| before.is_empty() || before.ends_with('\n')));
+    said.chars().any(char::is_alphanumeric).then(|| explained.unwrap_or(at))
 }
 
 /// How a thread ends that reached `limit` and has no answer.

@@ -155,12 +155,16 @@ impl Speaker {
         work.journal.complete(self.teacher.as_ref(), &request, digest).await
     }
 
-    /// What a completion of it says.
-    pub(crate) fn read(&self, completion: &Completion) -> Reading {
-        match (self.is_strict, self.dialect()) {
+    /// What a completion of it says. What it made up of others is taken out of the completion too, and so never enters the conversation.
+    pub(crate) fn read(&self, completion: &mut Completion) -> Reading {
+        let reading = match (self.is_strict, self.dialect()) {
             (true, Dialect::Tags) => teacher::dialect::read_tags_strictly(completion),
             (_, dialect) => teacher::dialect::read(dialect, completion),
+        };
+        if let Some(at) = reading.forged_from {
+            completion.text.truncate(at);
         }
+        reading
     }
 }
 

@@ -107,7 +107,7 @@ impl Transcript {
         self.marks.push((self.conversation.len(), self.used));
         self.usage += turn.usage;
         self.used.turns += 1;
-        self.used.tool_calls += turn.actions.len() as u64;
+        self.used.tool_calls += turn.actions.iter().filter(|action| action.unreadable.is_none()).count() as u64;
         self.used.completion_tokens += turn.usage.completion_tokens;
         self.used.repeats = if is_repetition { self.used.repeats + 1 } else { 0 };
         self.used.fruitless = if turn.actions.is_empty() { self.used.fruitless + 1 } else { 0 };

@@ -116,6 +116,19 @@ fn what_a_server_or_a_template_took_away_from_tagged_text_is_put_back() {
 }
 
 #[test]
+fn what_each_of_several_calls_of_a_turn_returned_follows_it() {
+    let both = vec![(tagged("web_search"), observed("one")), (tagged("crawl_page"), observed("two"))];
+    let turn = |raw: &str| Turn { raw: Some(raw.into()), reasoning: Some("r".into()), ..acts("", "", both.clone()) };
+    let trace = |raw: &str| keyed(&[researcher("s", vec![turn(raw)], None)], None).text;
+    let raw = "<think>r <web_search>no</web_search></think><web_search>q</web_search>\n<crawl_page>u</crawl_page>";
+    let expected =
+        "<web_search>q</web_search>\n\n<observation>\none\n</observation>\n\n\n<crawl_page>u</crawl_page>\n\n<observation>\ntwo\n";
+    assert!(trace(raw).contains(expected), "{}", trace(raw));
+    let odd = "<think>r</think><web_search>q<crawl_page>u</crawl_page>";
+    assert!(trace(odd).contains("u</crawl_page>\n\n<observation>\none"), "one after the other where they cannot be told apart");
+}
+
+#[test]
 fn an_answer_replaces_the_one_that_was_written_and_keeps_what_led_to_it() {
     let answered = |turn: Turn| {
         let first = Turn {

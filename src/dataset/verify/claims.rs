@@ -2,20 +2,24 @@
 //!
 //! Observations are compared with the corpus elsewhere; here they are taken as they stand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use corpus::{Corpus, CorpusError};
+use corpus::{Corpus, Gold};
 use model::{Attribution, Citation, GoldMet, Retrieval, Row};
 
 use super::VerifyReport;
 
 /// The gold documents that turns and row say they met are those that the observations show.
 pub(super) fn check_gold(row: &Row, corpus: &Corpus, report: &mut VerifyReport) {
-    match gold_in(corpus, &row.seed.gold_urls) {
-        Ok(gold) => check_turns(row, &gold, report),
-        Err(error) => report.differs(format!("job {}", row.job_id), format!("its gold documents cannot be looked up: {error}")),
-    }
-    let met = GoldMet::of(&row.seed, &row.threads);
+    let gold = match Gold::of(corpus, &row.seed.gold_urls) {
+        Ok(gold) => gold,
+        Err(error) => {
+            report.differs(format!("job {}", row.job_id), format!("its gold documents cannot be looked up: {error}"));
+            return;
+        }
+    };
+    check_turns(row, &gold, report);
+    let met = GoldMet::of(&row.seed, &row.threads).map(|met| GoldMet { documents: gold.documents, ..met });
     // Rows of `browse` that were written before trajectories said it have none.
     let is_from_before = row.gold.is_none() && row.recipe == "browse";
     if row.gold != met && !is_from_before {
@@ -23,21 +27,10 @@ pub(super) fn check_gold(row: &Row, corpus: &Corpus, report: &mut VerifyReport) 
     }
 }
 
-/// URL of a document of the corpus → the gold URL as the seed writes it.
-fn gold_in(corpus: &Corpus, gold_urls: &[String]) -> Result<HashMap<String, String>, CorpusError> {
-    let mut gold = HashMap::new();
-    for url in gold_urls {
-        if let Some(ordinal) = corpus.lookup(url)? {
-            gold.insert(corpus.document(ordinal)?.url, url.clone());
-        }
-    }
-    Ok(gold)
-}
-
-fn check_turns(row: &Row, gold: &HashMap<String, String>, report: &mut VerifyReport) {
+fn check_turns(row: &Row, gold: &Gold, report: &mut VerifyReport) {
     for (number, thread) in row.threads.iter().enumerate() {
         for (turn_number, turn) in thread.turns.iter().enumerate() {
-            if turn.retrieval != Retrieval::of(&turn.observations, gold) {
+            if turn.retrieval != Retrieval::of(&turn.actions, &turn.observations, &gold.urls) {
                 let place = format!("job {}, thread {number}, turn {turn_number}", row.job_id);
                 report.differs(place, "the gold documents it says it met are not those that its observations show");
             }

@@ -54,7 +54,7 @@ impl Ground {
         let performed: Vec<_> = actions.into_iter().map(|action| (action.clone(), corpus::perform(&mut browser, &action))).collect();
         let mut turns: Vec<_> = performed.into_iter().map(|pair| acts("r", "", vec![pair])).collect();
         let gold = [(LIGHT.to_owned(), LIGHT.to_owned())].into();
-        turns.iter_mut().for_each(|turn| turn.retrieval = Retrieval::of(&turn.observations, &gold));
+        turns.iter_mut().for_each(|turn| turn.retrieval = Retrieval::of(&turn.actions, &turn.observations, &gold));
         assert_eq!((turns[0].retrieval.gold_opened.len(), turns[1].retrieval.gold_opened.len()), (0, 1));
         turns.push(says("In 1871【1†L0】."));
         let thread = Thread::new(ThreadRole::Researcher, Digest::of(b""), turns);

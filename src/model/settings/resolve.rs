@@ -139,10 +139,19 @@ fn check_together(settings: &Settings, check: &mut Check) {
         let is_read = decompose.crawl == Crawl::Extract || settings.teacher.roles.extractor.is_none();
         check.that(is_read, "teacher.extractor", "given", "absent, or set recipe.crawl = \"extract\"");
         let is_tags = settings.teacher.dialect == Dialect::Tags || !decompose.strict;
+        let is_model = !matches!(settings.teacher.kind, TeacherKind::Heuristic) || !decompose.strict;
+        check.that(
+            is_model,
+            "recipe.strict",
+            "true",
+            "false: the heuristic teacher writes no tags; `sluice sim-teacher --dialect tags` does",
+        );
         check.that(is_tags, "recipe.strict", "true", "false, or set teacher.dialect = \"tags\", whose calls it is about");
     }
     let is_free = |teacher: &TeacherSettings| matches!(teacher.kind, TeacherKind::Http(_)) && teacher.price.is_none();
-    let has_price = settings.teacher.price.is_some() || settings.teacher.roles.named().any(|(_, role)| role.price.is_some());
+    let has_price = settings.teacher.price.is_some()
+        || settings.teacher.roles.named().any(|(_, role)| role.price.is_some())
+        || matches!(settings.judge.kind, JudgeKind::Http { price: Some(_), .. });
     if settings.budget.money_micros.is_some() {
         let is_judge_free = matches!(settings.judge.kind, JudgeKind::Http { price: None, .. });
         check.that(!is_judge_free, "judge.price", "absent", COUNTED);

@@ -234,7 +234,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Forgets that `key` was done or suspected, for a retry by a person.
     async fn reopen(&self, key: &WorkKey) -> Result<(), LedgerError>;
 
-    /// Draws `amount` from the limit of this campaign that is called `limit` and allows `per_minute`, shared by all its workers. Returns how long
+    /// Draws `amount` from the limit that is called `limit` and allows `per_minute`, shared by all workers, whatever they work on. Returns how long
     /// to wait until what was drawn may be used; more than [`DRAW_WAIT_MAX`] means that nothing was drawn, and that it may be asked for again
     /// after the difference. A limit is spent evenly and not saved up; an amount of any size is drawn whole, and paid for by those after it.
     /// What was drawn and not used is lost.

@@ -237,9 +237,9 @@ impl<H: Handler> Bench<H> {
         let (key, delay_s) = (&holding.lease.key, outage.delay.as_secs());
         // All that runs notices the same outage: one of them says so, the others whisper.
         if outage.is_first {
-            tracing::warn!(%key, error = %failure, delay_s, "a dependency is down; jobs wait, and no attempt is spent");
+            tracing::warn!(%key, error = %failure, delay_s, "jobs wait for what they need, and no attempt is spent");
         } else {
-            tracing::debug!(%key, error = %failure, delay_s, "waits for the same dependency");
+            tracing::debug!(%key, error = %failure, delay_s, "waits for the same");
         }
         self.hand_on(holding, message, Next::Same(outage.delay)).await;
     }

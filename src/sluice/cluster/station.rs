@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coordinator::live::{DONE_PER_MINUTE, counter_name};
 use filter::FilterHandler;
-use model::settings::BudgetSettings;
+use model::settings::{BudgetSettings, JudgeKind};
 use model::{Control, ControlState, Settings, Uid};
 use runtime::ledger::{EndpointHealth, Serving};
 use runtime::worker::Counters;
@@ -160,7 +160,7 @@ impl Station {
             Arc::clone(&ground.connected.queue) as Arc<dyn Queue>,
         )
         .with_slice(ground.slice)
-        .paid_from(Arc::new(Purse::new(loaded.campaign.settings.budget, coordinator::age(&loaded.control))));
+        .paid_from(purse(&loaded));
         let cap = usize::try_from(loaded.campaign.settings.teacher.concurrency).unwrap_or(1);
         Ok(Self::start(ground, &loaded, ledger, handler, cap, asked))
     }
@@ -175,7 +175,8 @@ impl Station {
             Arc::clone(&ledger),
             Arc::clone(&ground.connected.archive),
             Arc::clone(&ground.connected.queue) as Arc<dyn Queue>,
-        );
+        )
+        .paid_from(purse(&loaded));
         Ok(Self::start(ground, &loaded, ledger, handler, usize::MAX, asked))
     }
 
@@ -265,11 +266,17 @@ impl Station {
     }
 }
 
-/// What limits a station. Filters grade what was paid for, whatever was spent.
+/// What the campaign may still spend.
+fn purse(loaded: &Loaded) -> Arc<Purse> {
+    Arc::new(Purse::new(loaded.campaign.settings.budget, coordinator::age(&loaded.control)))
+}
+
+/// What limits a station. Filters grade what was paid for, whatever was spent, unless that is paid for too.
 fn limits(stage: Stage, settings: &Settings) -> BudgetSettings {
+    let is_judge_paid = matches!(settings.judge.kind, JudgeKind::Http { .. });
     match stage {
-        Stage::Filter => BudgetSettings::default(),
-        Stage::Synthesis => settings.budget,
+        Stage::Filter if !is_judge_paid => BudgetSettings::default(),
+        Stage::Filter | Stage::Synthesis => settings.budget,
     }
 }
 

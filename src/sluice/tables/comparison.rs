@@ -1,19 +1,28 @@
-//! The tables of a comparison: what the variants are, and a line for each of them about quality, work, sources, and the difference to the
-//! first. Columns that no variant has a number for are left out.
+//! The tables of a comparison: what the variants are, and a line for each of them about quality, the report, work, sources, and the difference
+//! to the first. Columns and tables that no variant has a number for are left out.
 
 use comfy_table::CellAlignment;
 
 use super::forecast::{amount, money};
 use super::{lines, table};
-use crate::comparison::{Comparison, Difference, Line};
+use crate::comparison::{COMPREHENSIVENESS, Comparison, Difference, INSIGHT, Line, OVERALL};
 
 /// Columns of a table: a name, and what it shows of a line.
 type Column<'a> = (String, Box<dyn Fn(&Line) -> Option<String> + 'a>);
 
+/// A judge's marks of the report, as they are called and as they are scored. They have a table of their own, of 100 as in O-Researcher's.
+const REPORT: [(&str, &str); 5] = [
+    ("overall", OVERALL),
+    ("comprehensiveness", COMPREHENSIVENESS),
+    ("insight", INSIGHT),
+    ("instruction following", "judge_instruction_following"),
+    ("readability", "judge_readability"),
+];
+
 /// How the variants compare.
 pub(crate) fn comparison(comparison: &Comparison) -> String {
     let all = &comparison.variants;
-    let mut texts = vec![legend(comparison), columns(all, quality(all)), columns(all, work()), columns(all, sources())];
+    let mut texts = vec![legend(comparison), columns(all, quality(all)), report(all), columns(all, work()), columns(all, sources())];
     if let Some(first) = all.first().filter(|_| all.len() > 1) {
         texts.push(format!(
             "against {}, paired by seed, 95 % of the bootstrap (seed {}); * where it leaves out 0\n{}",
@@ -88,7 +97,8 @@ fn quality(all: &[Line]) -> Vec<Column<'static>> {
         percent("pass@1", |line| line.pass_at_1),
         column("score", |line| line.score.map(score)),
     ];
-    let mut marks: Vec<&String> = all.iter().flat_map(|line| line.judge_scores.keys()).collect();
+    let of_report = |mark: &str| REPORT.iter().any(|(_, key)| *key == mark);
+    let mut marks: Vec<&String> = all.iter().flat_map(|line| line.judge_scores.keys()).filter(|mark| !of_report(mark)).collect();
     marks.sort();
     marks.dedup();
     for name in marks {
@@ -97,6 +107,14 @@ fn quality(all: &[Line]) -> Vec<Column<'static>> {
         columns.push(column(short, move |line| line.judge_scores.get(&key).copied().map(score)));
     }
     columns
+}
+
+/// The judge's marks of the report; nothing where no variant has any.
+fn report(all: &[Line]) -> String {
+    let of_100 = |mark: &f64| format!("{:.1}", mark * 100.0);
+    let marks = REPORT.map(|(name, key)| column(name, move |line| line.judge_scores.get(key).map(of_100)));
+    let table = columns(all, marks.into());
+    if table.is_empty() { table } else { format!("the report, of 100\n{table}") }
 }
 
 fn work() -> Vec<Column<'static>> {
@@ -129,6 +147,9 @@ fn against() -> Vec<Column<'static>> {
     vec![
         column("accepted, % points", |line| line.against_first?.accepted.map(|accepted| difference(accepted, 100.0, 1))),
         column("score", |line| line.against_first?.score.map(|score| difference(score, 1.0, 3))),
+        column("overall, of 100", |line| line.against_first?.overall.map(|overall| difference(overall, 100.0, 1))),
+        column("comprehensiveness", |line| line.against_first?.comprehensiveness.map(|marks| difference(marks, 100.0, 1))),
+        column("insight", |line| line.against_first?.insight.map(|marks| difference(marks, 100.0, 1))),
         column("seeds", |line| line.against_first?.accepted.map(|accepted| accepted.seeds.to_string())),
     ]
 }
@@ -169,7 +190,7 @@ mod tests {
         let second = Line {
             settings: [("recipe.steps".to_owned(), 20.into())].into(),
             judge_scores: [("judge_grounding".to_owned(), 0.75)].into(),
-            against_first: Some(Against { accepted: Some(accepted), score: Some(score) }),
+            against_first: Some(Against { accepted: Some(accepted), score: Some(score), ..Against::default() }),
             outstanding: 2,
             ..line("steps-20")
         };
@@ -195,11 +216,30 @@ mod tests {
         ] {
             assert!(text.contains(expected), "`{expected}` in\n{text}");
         }
-        for absent in ["money", "search-hit", "failed", "pass@1"] {
+        for absent in ["money", "search-hit", "failed", "pass@1", "the report", "overall", "comprehensiveness", "insight"] {
             assert!(!text.contains(absent), "`{absent}` in\n{text}");
         }
         let of_score = text.lines().find(|line| line.contains("-0.010")).expect("a line");
         assert!(!of_score.trim_end().ends_with('*') && of_score.starts_with(" steps-20"), "`{of_score}`");
+    }
+
+    #[test]
+    fn marks_of_the_report_have_a_table_of_100_and_their_differences_stand_with_the_others() {
+        let marked = |line: &Line, overall: f64| {
+            let marks = [("judge_overall", overall), ("judge_insight", 0.5), ("judge_grounding", 0.75)];
+            Line { judge_scores: marks.map(|(name, mark)| (name.to_owned(), mark)).into(), ..line.clone() }
+        };
+        let mut compared = sample();
+        compared.variants = vec![marked(&compared.variants[0], 0.4292), marked(&compared.variants[1], 0.496)];
+        let overall = Difference { mean: 0.0668, low: Some(0.05), high: Some(0.08), seeds: 8 };
+        let against = compared.variants[1].against_first.expect("a difference");
+        compared.variants[1].against_first = Some(Against { overall: Some(overall), ..against });
+        let text = comparison(&compared);
+        let (_, after) = text.split_once("the report, of 100\n").expect(&text);
+        let table: Vec<Vec<&str>> = after.lines().take(3).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(table, [["variant", "overall", "insight"], ["base", "42.9", "50.0"], ["steps-20", "49.6", "50.0"]], "{text}");
+        assert!(text.contains("+6.7 (+5.0 to +8.0) *") && text.contains("grounding") && text.contains("0.750"), "{text}");
+        assert!(!text.contains("comprehensiveness") && !text.contains("readability"), "{text}");
     }
 
     #[test]

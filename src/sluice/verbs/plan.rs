@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::PlanArgs;
 use crate::bootstrap::Bootstrap;
 use crate::chosen::{self, Chosen, Meanwhile};
-use crate::estimate::{Estimate, FEW, Pace, Planned};
+use crate::estimate::{Estimate, FEW, JUDGE, Pace, Planned};
 use crate::exit::{End, VerbError};
 use crate::pilot::{self, FailedJob, PilotEnd, Seen};
 use crate::{local, tables};
@@ -120,7 +120,7 @@ fn teachers(settings: &Settings) -> Vec<(String, &TeacherSettings)> {
 fn prices(settings: &Settings) -> Vec<(String, Option<Price>)> {
     let mut prices: Vec<(String, Option<Price>)> = teachers(settings).into_iter().map(|(table, teacher)| (table, teacher.price)).collect();
     if let JudgeKind::Http { price, .. } = &settings.judge.kind {
-        prices.push(("judge".to_owned(), *price));
+        prices.push((JUDGE.to_owned(), *price));
     }
     prices
 }
@@ -165,7 +165,7 @@ fn forecast(settings: &Settings, chosen: Chosen, args: &PlanArgs, seen: Seen, en
     }
 }
 
-/// The limits per minute of all teachers. A role without a teacher of its own takes from the researcher's.
+/// The limits per minute of all teachers, and of a model judge. A role without a teacher of its own takes from the researcher's.
 fn paces(settings: &Settings) -> Vec<Pace> {
     let limits = |teacher: &TeacherSettings| match &teacher.kind {
         TeacherKind::Http(HttpSettings { requests_per_minute, tokens_per_minute, .. }) => (*requests_per_minute, *tokens_per_minute),
@@ -176,7 +176,16 @@ fn paces(settings: &Settings) -> Vec<Pace> {
         Pace { table, role, requests_per_minute, tokens_per_minute }
     };
     let roles = settings.teacher.roles.named().map(|(name, role)| of(format!("teacher.{name}"), Some(name), role));
-    std::iter::once(of("teacher".to_owned(), None, &settings.teacher)).chain(roles).collect()
+    let judge = match &settings.judge.kind {
+        JudgeKind::Http { http, .. } => Some(Pace {
+            table: JUDGE.to_owned(),
+            role: Some(JUDGE),
+            requests_per_minute: http.requests_per_minute,
+            tokens_per_minute: http.tokens_per_minute,
+        }),
+        JudgeKind::Lexical | JudgeKind::Off => None,
+    };
+    std::iter::once(of("teacher".to_owned(), None, &settings.teacher)).chain(roles).chain(judge).collect()
 }
 
 fn notes(settings: &Settings, chosen: Chosen, pilot: &PilotReport, estimate: Option<&Estimate>) -> Vec<String> {

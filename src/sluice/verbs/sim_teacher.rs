@@ -34,6 +34,7 @@ fn settings(args: &SimArgs) -> Result<SimSettings, String> {
     let mut settings = SimSettings {
         listen: args.listen,
         model: args.model.clone(),
+        any_model: false,
         dialect: args.dialect,
         latency_mean: Duration::from_millis(args.latency_ms),
         latency_shape: args.latency_shape,

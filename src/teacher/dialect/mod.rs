@@ -41,8 +41,11 @@ pub struct Reading {
     pub reasoning: Option<String>,
     /// The visible text, without calls, reasoning and special tokens. Tags of the research protocol other than calls stay in it.
     pub text: String,
-    /// The text as written, where it differs from `text`.
+    /// The text as written, where it differs from `text`; without what is made up.
     pub raw: Option<String>,
+    /// Where in the completion's text the model went on to make up what a tool returns or somebody else says, in bytes. It is no part of the
+    /// conversation: who believes his own inventions once goes on to do so, and nobody shall learn it from him.
+    pub forged_from: Option<usize>,
     /// The calls, native ones first, then those in the text, each in order. A native call whose arguments cannot be read is here too, with
     /// `unreadable`, because its id must be answered. `dialect` of each is the name of the form it was found in.
     pub actions: Vec<Action>,
@@ -75,11 +78,13 @@ pub fn read(dialect: Dialect, completion: &Completion) -> Reading {
     reasoning.retain(|part| !part.trim().is_empty());
     trim(&mut found.visible);
     let text = found.visible;
-    let cut_off = closing(dialect, completion);
+    let own = found.forged_from.and_then(|at| completion.text.get(..at)).unwrap_or(&completion.text);
+    let cut_off = closing_of(dialect, completion.finish_reason, own);
     Reading {
         reasoning: (!reasoning.is_empty()).then(|| reasoning.join("\n\n")),
         // Whole again where a stop text cut it, since this is what the next request and a trace show.
-        raw: (text != completion.text || cut_off.is_some()).then(|| format!("{}{}", completion.text, cut_off.unwrap_or_default())),
+        raw: (text != own || cut_off.is_some()).then(|| format!("{own}{}", cut_off.unwrap_or_default())),
+        forged_from: found.forged_from,
         text,
         actions,
         problems: problem::tell(found.problems, dialect),
@@ -161,10 +166,14 @@ pub fn stops(dialect: Dialect) -> &'static [&'static str] {
 /// What a stop text cut from the end of a completion, so that the text is whole again with it: the closing tag of a call or answer of the
 /// tag protocol, the token that ends a message of Harmony.
 pub fn closing(dialect: Dialect, completion: &Completion) -> Option<&'static str> {
+    closing_of(dialect, completion.finish_reason, &completion.text)
+}
+
+fn closing_of(dialect: Dialect, finish_reason: FinishReason, text: &str) -> Option<&'static str> {
     match dialect {
-        _ if matches!(completion.finish_reason, FinishReason::Length | FinishReason::ContentFilter) => None,
-        Dialect::Harmony => harmony::closing(&completion.text),
-        Dialect::Tags => tag_calls::closing(&completion.text),
+        _ if matches!(finish_reason, FinishReason::Length | FinishReason::ContentFilter) => None,
+        Dialect::Harmony => harmony::closing(text),
+        Dialect::Tags => tag_calls::closing(text),
         _ => None,
     }
 }

@@ -46,8 +46,12 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> Option<String
     is_read_back.then_some(written)
 }
 
-/// The closing tag that a stop text cut from the end.
+/// The closing tag that a stop text cut from the end. None where the text ends in one, and for what was only thought.
 pub(super) fn closing(text: &str) -> Option<&'static str> {
+    let text = text.rsplit_once("</think>").map_or(text, |(_, said)| said);
+    if STOPS.iter().any(|(_, close)| text.trim_end().ends_with(close)) {
+        return None;
+    }
     let opened = |(open, close): &(&str, &'static str)| {
         let start = text.rfind(open)?;
         let is_closed = text.rfind(close).is_some_and(|end| end > start);

@@ -24,6 +24,8 @@ pub(super) struct Found<'a> {
     pub(super) problems: Vec<Problem>,
     /// How often a call was tried to be read.
     pub(super) attempts: usize,
+    /// Where the model began to write what somebody else says.
+    pub(super) forged_from: Option<usize>,
 }
 
 impl Found<'_> {
@@ -194,6 +196,7 @@ impl<'a> Walk<'a> {
 
     pub(super) fn forged(&mut self, mark: Mark<'a>, what: &'static str) {
         self.show_until(mark.start);
+        self.found.forged_from = Some(mark.start);
         self.found.problems.push(Problem::Forged(what));
         self.end();
     }

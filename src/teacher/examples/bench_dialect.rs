@@ -14,7 +14,7 @@ use teacher::dialect;
 /// Below this a case is marked.
 const TARGET_MB_S: f64 = 200.0;
 /// A case whose speed falls by more than this from 1 MB to 4 MB is marked.
-const FALL_MAX: f64 = 2.0;
+const FALL_MAX: f64 = 1.5;
 const ROUNDS: usize = 5;
 const SMALL_KILOBYTES: usize = 1024;
 

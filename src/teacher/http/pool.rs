@@ -65,7 +65,7 @@ pub(super) enum Closed {
         /// Of each that was not barred, why.
         why: Vec<String>,
     },
-    /// All ask for a rest that is too long to be waited for.
+    /// All ask for a rest that is longer than the caller can wait.
     Resting(Duration),
     /// There was no room in all the time that the caller had.
     Crowded,
@@ -139,18 +139,12 @@ impl Pool {
     }
 
     /// The right to ask one of the servers, none of the `barred`, as soon as there is room, within `patience`. First come is first served.
-    pub(super) async fn enter(
-        self: &Arc<Self>,
-        thread: Thread,
-        barred: &[usize],
-        patience: Duration,
-        rest_max: Duration,
-    ) -> Result<Permit, Closed> {
+    pub(super) async fn enter(self: &Arc<Self>, thread: Thread, barred: &[usize], patience: Duration) -> Result<Permit, Closed> {
         let order = affinity::order(&thread, &self.endpoints);
         let deadline = Instant::now() + patience;
         // Each turn waits for a change, a rest or the deadline.
         loop {
-            let (mut waiting, rest) = match self.look(thread, &order, barred, rest_max) {
+            let (mut waiting, rest) = match self.look(thread, &order, barred, deadline) {
                 Looked::Go(permit) => return Ok(permit),
                 Looked::Closed(closed) => return Err(closed),
                 Looked::Wait(waiting, rest) => (waiting, rest),
@@ -172,7 +166,7 @@ impl Pool {
         affinity::order(&thread, &self.endpoints)[0]
     }
 
-    fn look(self: &Arc<Self>, thread: Thread, order: &[usize], barred: &[usize], rest_max: Duration) -> Looked {
+    fn look(self: &Arc<Self>, thread: Thread, order: &[usize], barred: &[usize], deadline: Instant) -> Looked {
         let (mut guard, now) = (self.lock(), Instant::now());
         let state = &mut *guard;
         let stays_at = state.moved.of(&thread);
@@ -196,7 +190,7 @@ impl Pool {
             return Looked::Closed(state.down(barred, now));
         };
         let rest = rest(number);
-        if rest > rest_max {
+        if now + rest > deadline {
             return Looked::Closed(Closed::Resting(rest));
         }
         let until = (!rest.is_zero()).then(|| now + rest);

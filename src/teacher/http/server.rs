@@ -16,8 +16,9 @@ const REST_MAX: Duration = Duration::from_secs(600);
 /// Answers that are looked back at when one asks for rest. A limit that is reached refuses one request after another; a server that refuses one
 /// now and then means that one, and the others need not wait with it.
 const LOOKED_BACK: usize = 8;
-/// Of these, so many asked for rest, or as large a share of fewer: then the server rests. 3 of 8.
+/// Of these, so many asked for rest: then the server rests. 3 of 8, or of fewer as large a share, and two at least.
 const RESTING_OF: (usize, usize) = (3, 8);
+const RESTING_MIN: usize = 2;
 /// Answers over which the mean is taken, roughly.
 const MEAN_OVER: f64 = 16.0;
 
@@ -29,6 +30,8 @@ pub(super) struct Server {
     rests_until: Option<Instant>,
     /// Sent before it was put on trial.
     sent_before_trial: u64,
+    /// It was left alone again for a failure while it was on trial.
+    has_failed_trial: bool,
     /// Of the latest answers, whether each asked for rest.
     latest: VecDeque<bool>,
     /// Requests that may go or have gone, and have not come back.
@@ -77,6 +80,7 @@ impl Server {
             circuit: Circuit::new(),
             rests_until: None,
             sent_before_trial: 0,
+            has_failed_trial: false,
             latest: VecDeque::with_capacity(LOOKED_BACK),
             held: 0,
             in_flight: 0,
@@ -117,6 +121,7 @@ impl Server {
     pub(super) fn admit(&mut self) {
         self.window.restart();
         self.sent_before_trial = self.window.last_sent();
+        self.has_failed_trial = false;
         self.circuit.admit();
     }
 
@@ -157,8 +162,20 @@ impl Server {
         }
     }
 
+    fn is_on_trial(&self) -> bool {
+        self.circuit.standing() == Standing::OnTrial
+    }
+
+    /// Whether the request was sent before the server was put on trial last.
+    fn is_from_before(&self, back: Back) -> bool {
+        back.number.is_some_and(|number| number <= self.sent_before_trial)
+    }
+
     fn served(&mut self, back: Back) {
-        if back.is_probe || self.circuit.standing() == Standing::OnTrial {
+        // An answer to what was sent on trial counts though something else ended the trial meanwhile.
+        let was_on_trial = self.has_failed_trial && back.number.is_some_and(|number| number > self.sent_before_trial);
+        if back.is_probe || self.is_on_trial() || was_on_trial {
+            self.has_failed_trial = false;
             tracing::info!(endpoint = self.name, "the server is back");
             self.circuit.close();
         }
@@ -171,6 +188,8 @@ impl Server {
         let rest = if self.needs_rest() { wished } else { Duration::ZERO };
         if !rest.is_zero() {
             self.rests_until = self.rests_until.max(Some(now + rest));
+            // What was wished before it is granted by it.
+            self.latest.clear();
         }
         if trouble.is_overload
             && let Some(number) = back.number
@@ -180,8 +199,8 @@ impl Server {
         if !trouble.is_of_server() {
             // Whoever refuses one request with a reason is there.
             self.served(back);
-        } else if back.number.is_some_and(|number| number <= self.sent_before_trial) {
-            // What was sent before it was left alone says nothing of how it does now.
+        } else if self.is_from_before(back) || (self.is_on_trial() && trouble.is_overload) {
+            // What was sent before it was left alone says nothing of how it does now; and whoever has too many requests is there.
         } else if trouble.elsewhere || back.is_probe || self.circuit.note_failure(back.job) {
             // What was sent before it opened does not make it stay open for longer.
             if back.is_probe || self.circuit.is_up() {
@@ -202,7 +221,8 @@ impl Server {
 
     fn needs_rest(&self) -> bool {
         let (share, of) = RESTING_OF;
-        self.latest.iter().filter(|wished_rest| **wished_rest).count() * of >= self.latest.len() * share
+        let wishes = self.latest.iter().filter(|wished_rest| **wished_rest).count();
+        wishes >= RESTING_MIN && wishes * of >= self.latest.len() * share
     }
 
     /// Leaves the server alone for a while.
@@ -211,6 +231,7 @@ impl Server {
             metrics::counter!("sluice_endpoint_opened_total", "endpoint" => self.name.clone()).increment(1);
             tracing::warn!(endpoint = self.name, error = %trouble, "the server is left alone for a while");
         }
+        self.has_failed_trial |= self.is_on_trial();
         self.circuit.open(trouble.message.clone(), least, now);
     }
 

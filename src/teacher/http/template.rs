@@ -112,6 +112,14 @@ impl Template {
         Ok(Self { engine, digest, plain, offering })
     }
 
+    /// Whether it writes the tools it is given.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn writes_tools(&self) -> Result<(), String> {
+        self.offering.as_ref().map(drop).map_err(Clone::clone)
+    }
+
     /// Identity of what it writes: the same for the same template, variables and date.
     pub(super) fn digest(&self) -> &Digest {
         &self.digest
@@ -170,7 +178,10 @@ impl Ways {
             Err(fault) => (true, head(true).map_err(|_| fault)?),
         };
         if let Some(tool) = tools.iter().find(|tool| !head.contains(&tool.name)) {
-            let message = format!("it does not write the tools it is given, such as `{}`; describe them in the prompt", tool.name);
+            let message = format!(
+                "it does not write the tools it is given, such as `{}`; give one that does (many servers ship one for each model family), or use mode = \"chat\"",
+                tool.name
+            );
             return Err(Fault { is_refusal: true, message });
         }
         let mut ways = Self { name, folds_system, closing: String::new(), ends: Vec::new(), shapes: HashMap::new() };

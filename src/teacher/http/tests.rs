@@ -287,10 +287,10 @@ async fn tries_are_bounded_and_what_remains_is_transient_while_the_server_lives(
 
 #[tokio::test]
 async fn a_long_wait_is_handed_back_instead_of_waited_for() {
-    let date = vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:51:37 GMT")];
+    let date = vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 09:49:37 GMT")];
     let server = Server::start([Answer { headers: date, ..answer(429, "") }]).await;
     let error = fails(&teacher(&[server.endpoint()], json!({}))).await;
-    assert_eq!((error.kind, error.retry_after, server.seen().len()), (TeacherErrorKind::Transient, Some(Duration::from_secs(120)), 1));
+    assert_eq!((error.kind, error.retry_after, server.seen().len()), (TeacherErrorKind::Outage, Some(Duration::from_secs(3600)), 1));
 }
 
 #[tokio::test]

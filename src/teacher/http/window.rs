@@ -2,8 +2,9 @@
 //!
 //! It doubles with each round trip while nothing speaks against it, then grows by one per window of answers, and only while it is used to the
 //! full. Each refusal for load (429, 503) takes one off it: of a window that is too large by a share, that share is refused, and is taken off at
-//! once; a server that refuses one request in fifty whatever comes keeps its window (a cut by the share of marks, as DCTCP has it, RFC 8257,
-//! and not by half for each). One round trip takes half at most, and ends the doubling where it speaks of load and not of chance.
+//! once (a cut by the share of marks, as DCTCP has it, RFC 8257, and not by half for each). A few in a hundred are left to chance, so that a
+//! server that refuses one request in fifty whatever comes keeps its window. One round trip takes half at most, and ends the doubling where it
+//! speaks of load.
 //!
 //! A queue at the server halves it. Nobody tells us of that: it is seen by its slowness. What was sent before a halving says nothing about the
 //! window after it, so one round trip halves once.
@@ -21,6 +22,8 @@ const INITIAL: u32 = 8;
 const ROUND_MIN: u32 = 32;
 /// So many times the best round's pace is a queue.
 const QUEUEING: f64 = 4.0;
+/// A round trip of which at most one in so many is refused is taken for one without a refusal: a server that refuses by chance has that much.
+const CHANCE: u32 = 32;
 /// A halving has helped when what came after takes at most this share of the time.
 const QUICKER: f64 = 0.8;
 
@@ -150,7 +153,7 @@ impl Window {
         }
         self.refusals.count += 1;
         let was = self.refusals.size;
-        if number > self.sent_at_halving {
+        if number > self.sent_at_halving && self.refusals.count > was / CHANCE {
             self.size = (self.size - 1).max(was / 2).max(1).min(self.size);
         }
         if self.is_doubling && self.refusals.speak_of_load() {
@@ -331,9 +334,12 @@ mod tests {
         (0..10).for_each(|_| refusing(&mut window, by_chance));
         assert!(window.size() > 400, "{}", window.size());
         window.is_doubling = false;
-        window.size = 20;
+        window.size = 256;
         (0..200).for_each(|_| refusing(&mut window, by_chance));
-        assert!(window.size() >= 40, "{}", window.size());
+        assert!(window.size() > 256, "{}", window.size());
+        window.size = 20;
+        (0..400).for_each(|_| refusing(&mut window, by_chance));
+        assert!(window.size() > 200, "{}", window.size());
     }
 
     #[test]

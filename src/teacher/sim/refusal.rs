@@ -54,6 +54,11 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", &message)
     }
 
+    pub(super) fn unknown_model(named: &str, served: &str) -> Self {
+        let message = format!("the model `{named}` does not exist; this server has `{served}`");
+        Self { code: Some("model_not_found"), ..Self::new(StatusCode::NOT_FOUND, "invalid_request_error", &message) }
+    }
+
     pub(super) fn too_long(message: &str) -> Self {
         Self { code: Some("context_length_exceeded"), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message) }
     }

@@ -19,6 +19,8 @@ pub struct SimSettings {
     pub listen: SocketAddr,
     /// The model's name.
     pub model: String,
+    /// Whether it answers for models of other names too. A real server does not.
+    pub any_model: bool,
     /// How the played teacher writes its calls. `None`: natively where tools are offered, else as it writes itself.
     pub dialect: Option<Dialect>,
     /// Mean time to the first token, in a slot.
@@ -115,6 +117,7 @@ impl Default for SimSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             model: "heuristic".to_owned(),
+            any_model: true,
             dialect: None,
             latency_mean: Duration::ZERO,
             latency_shape: LatencyShape::Uniform,

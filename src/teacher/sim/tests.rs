@@ -178,10 +178,20 @@ async fn a_client_that_tries_again_always_comes_through() {
 }
 
 #[tokio::test]
+async fn a_wrong_name_of_the_model_is_found_by_a_rehearsal() {
+    for (any_model, expected) in [(true, None), (false, Some(TeacherErrorKind::Outage))] {
+        let running = start(SimSettings { model: "served".into(), any_model, ..SimSettings::default() }).await;
+        let answered = client(&running.base).complete(&asking("which dam?", false)).await;
+        assert_eq!(answered.as_ref().err().map(|error| error.kind), expected);
+        assert!(answered.err().is_none_or(|error| error.message.contains("this server has `served`")));
+    }
+}
+
+#[tokio::test]
 async fn a_share_of_one_always_fails() {
     let running = start(SimSettings { rate_429: 1.0, retry_after_s: 3600, ..SimSettings::default() }).await;
     let error = client(&running.base).complete(&asking("q", false)).await.expect_err("always refused");
-    assert_eq!((error.kind, error.retry_after), (TeacherErrorKind::Transient, Some(Duration::from_secs(3600))));
+    assert_eq!((error.kind, error.retry_after), (TeacherErrorKind::Outage, Some(Duration::from_secs(3600))));
 }
 
 #[tokio::test]

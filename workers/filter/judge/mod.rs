@@ -42,7 +42,7 @@ impl From<TeacherError> for JudgeError {
 #[derive(Debug, Clone)]
 pub(crate) struct Judged {
     pub(crate) report: JudgeReport,
-    /// The named scores that its score is the mean of; none where it gave one score.
+    /// The named scores that its score is the mean of, and those of the report that decide nothing; none where it gave one score.
     pub(crate) marks: Vec<(&'static str, f64)>,
 }
 
@@ -110,6 +110,7 @@ fn lexical_report(comparison: Option<&Comparison>) -> JudgeReport {
         words: comparison
             .map_or("there is no reference answer to compare with: the rules alone decide", |comparison| &comparison.words)
             .to_owned(),
+        halvings: 0,
         usage: Usage::default(),
     }
 }

@@ -110,7 +110,7 @@ impl ModelJudge {
                 .await?;
             *usage += completion.usage;
             match self.read(&completion) {
-                Ok(reply) => return Ok(self.judged(reply, comparison, completion.text, *usage)),
+                Ok(reply) => return Ok(self.judged(reply, comparison, completion.text, halvings, *usage)),
                 Err(said) => problem = said,
             }
             messages.push(Message::text(Role::Assistant, completion.text));
@@ -154,7 +154,7 @@ impl ModelJudge {
         })
     }
 
-    fn judged(&self, reply: Reply, comparison: Option<&Comparison>, words: String, usage: Usage) -> Judged {
+    fn judged(&self, reply: Reply, comparison: Option<&Comparison>, words: String, halvings: u32, usage: Usage) -> Judged {
         let (judgement, marks) = match reply {
             Reply::Judgement(judgement) => (judgement, Vec::new()),
             Reply::Marks(marks) => {
@@ -169,6 +169,7 @@ impl ModelJudge {
             correct: judgement.correct,
             extracted_answer: judgement.extracted_answer,
             words,
+            halvings,
             usage,
         };
         Judged { report, marks }

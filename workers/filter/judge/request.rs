@@ -14,11 +14,14 @@ pub(super) const REQUEST: &str = include_str!("../prompts/judge_request.txt");
 pub(super) const RESEARCH_REQUEST: &str = include_str!("../prompts/research_request.txt");
 
 /// Bounds in characters, so that no trajectory outgrows a long context. For a shorter one they are halved, and with them what is shown of answer
-/// and research.
+/// and research; every reference is shown, as much of it as may be.
 const QUESTION_CHARS_MAX: usize = 8_000;
 const REFERENCES_MAX: usize = 20;
 const REFERENCE_CHARS_MAX: usize = 4_000;
 const ANSWER_CHARS_MAX: usize = 40_000;
+/// So much of an answer is always shown, and so much of its end, where the exact answer stands.
+const ANSWER_CHARS_MIN: usize = 1_000;
+const ANSWER_END_CHARS: usize = 400;
 const CITATIONS_MAX: usize = 100;
 const CITATION_CHARS_MAX: usize = 300;
 
@@ -26,7 +29,7 @@ const CITATION_CHARS_MAX: usize = 300;
 pub(super) fn about_answer(trajectory: &Trajectory, halvings: u32) -> String {
     let seed = &trajectory.seed;
     let reference = |answer: &String| format!("- {}", cut(answer, REFERENCE_CHARS_MAX >> halvings));
-    let references: Vec<String> = seed.answers.iter().take(REFERENCES_MAX >> halvings).map(reference).collect();
+    let references: Vec<String> = seed.answers.iter().take(REFERENCES_MAX).map(reference).collect();
     fill(
         REQUEST,
         &[
@@ -62,7 +65,13 @@ fn question(trajectory: &Trajectory, halvings: u32) -> String {
 
 fn answer(trajectory: &Trajectory, halvings: u32) -> String {
     let answer = trajectory.answer.as_deref().unwrap_or_default();
-    cut(answer, answer.chars().count().min(ANSWER_CHARS_MAX) >> halvings)
+    let chars = answer.chars().count();
+    let most = (chars.min(ANSWER_CHARS_MAX) >> halvings).max(ANSWER_CHARS_MIN);
+    if chars <= most {
+        return answer.to_owned();
+    }
+    let end: String = answer.chars().skip(chars - ANSWER_END_CHARS).collect();
+    format!("{}\n{end}", cut(answer, most - ANSWER_END_CHARS))
 }
 
 fn citations(trajectory: &Trajectory, halvings: u32) -> String {

@@ -7,7 +7,6 @@ mod answer_length;
 mod answered;
 pub(crate) mod citations;
 pub(crate) mod distinct_calls;
-mod headings;
 mod language;
 mod length;
 mod protocol;
@@ -30,7 +29,7 @@ use crate::plain;
 
 /// Version of what the rules and the lexical judge mean. Raised whenever the same settings may give another verdict, so that verdicts of
 /// two meanings are never mixed under one grade.
-pub const RULES_VERSION: u32 = 2;
+pub const RULES_VERSION: u32 = 3;
 
 /// One rule.
 pub struct Rule {

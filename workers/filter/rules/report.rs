@@ -1,21 +1,18 @@
 //! The answer is a report as O-Researcher asks for it: introduction, body, conclusion and references; every marker ` [n] ` has its reference,
 //! every reference its marker, and the body cites.
 //!
-//! Whether what is cited was ever shown is the business of `citations`.
+//! What a section is, `model::report` says. Whether what is cited was ever shown is the business of `citations`.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use model::references::{NumberedMarker, Reference, markers, split_references};
+use model::report::Sections;
 use model::settings::ReportRule;
 use model::{Finding, Trajectory};
 
-use super::headings::{Heading, headings};
 use super::{answer, hard};
 
 const NAME: &str = "report";
-/// Headings among which the introduction's must be: a title may stand above it.
-const OPENING_WITHIN: usize = 2;
 /// Numbers that a message quotes.
 const QUOTED_MAX: usize = 8;
 
@@ -90,50 +87,6 @@ fn quote(numbers: &[u32]) -> String {
     }
 }
 
-/// The sections that a report must have, in bytes, each without its own heading.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Sections {
-    introduction: Option<Range<usize>>,
-    /// From the heading after the introduction to that of the conclusion.
-    body: Option<Range<usize>>,
-    conclusion: Option<Range<usize>>,
-    /// Headings within the body.
-    headings: Vec<Heading>,
-}
-
-impl Sections {
-    fn of(text: &str) -> Self {
-        let found = headings(text);
-        let end_of = |at: usize| found.get(at + 1).map_or(text.len(), |next| next.lines.start);
-        let section = |at: usize| found.get(at).map(|heading| heading.lines.end..end_of(at));
-        let opening = found.iter().take(OPENING_WITHIN).position(|heading| heading.opens);
-        let after = opening.map_or(0, |at| at + 1);
-        let closing = found.iter().rposition(|heading| heading.closes).filter(|at| *at >= after);
-        let inner = found.get(after..closing.unwrap_or(found.len())).unwrap_or_default();
-        let body_end = closing.and_then(|at| found.get(at)).map_or(text.len(), |heading| heading.lines.start);
-        let body = inner.first().map(|heading| heading.lines.start..body_end);
-        Self { introduction: opening.and_then(section), body, conclusion: closing.and_then(section), headings: inner.to_vec() }
-    }
-
-    fn problems(&self, text: &str) -> Vec<String> {
-        let is_filled = |range: &Range<usize>| text.get(range.clone()).is_some_and(|within| !within.trim().is_empty());
-        let mut problems = Vec::new();
-        for (what, section) in [("introduction", &self.introduction), ("conclusion", &self.conclusion)] {
-            match section {
-                None => problems.push(format!("no heading of {what}")),
-                Some(section) if !is_filled(section) => problems.push(format!("the {what} is empty")),
-                Some(_) => {}
-            }
-        }
-        let ends = self.headings.iter().skip(1).map(|heading| heading.lines.start).chain(self.body.iter().map(|body| body.end));
-        let has_body = self.headings.iter().zip(ends).any(|(heading, end)| is_filled(&(heading.lines.end..end)));
-        if !has_body {
-            problems.push("no body: no heading with text under it between introduction and conclusion".to_owned());
-        }
-        problems
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,27 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn each_missing_or_empty_section_is_named() {
-        for (cut, expected) in [
-            ("## Introduction\n", "no heading of introduction"),
-            ("Old mills.\n", "the introduction is empty"),
-            ("## Conclusion\n", "no heading of conclusion"),
-            ("Old.\n", "the conclusion is empty"),
-            ("## Findings\n", "no body"),
-        ] {
-            let found = problems(&TEXT.replace(cut, ""), &[1], &[(1, "a")]);
-            assert!(found.iter().any(|problem| problem.contains(expected)), "{cut}: {found:?}");
+    fn a_section_that_is_missing_is_a_problem_by_itself() {
+        for (heading, expected) in [("## Introduction\n", "no heading of introduction"), ("## Conclusion\n", "no heading of conclusion")] {
+            assert_eq!(problems(&TEXT.replace(heading, ""), &[1], &[(1, "a")]), [expected]);
         }
-        let bare = "## Introduction\na\n## Findings\n\n## More\n## Summary\nb";
-        assert!(problems(bare, &[1], &[(1, "a")])[0].contains("no body"));
-    }
-
-    #[test]
-    fn a_summary_opens_at_the_beginning_and_closes_at_the_end() {
-        let text = "## Executive summary\nBuilt.\n## Details\nBuilt.\n## Summary\nBuilt.";
-        assert_eq!(Sections::of(text).problems(text), Vec::<String>::new());
-        let late = "# T\n## Details\na\n## Overview\nb\n## Conclusion\nc";
-        assert!(Sections::of(late).problems(late)[0].contains("no heading of introduction"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
             return Ok(None);
         }
         let key = JournalKey { thread: THREAD, turn, call: 0 };
-        let completion = match recipe.planner.complete(work, key, &transcript, Calls::Offered).await {
+        let mut completion = match recipe.planner.complete(work, key, &transcript, Calls::Offered).await {
             Ok(completion) => completion,
             // What was listed so far stands.
             Err(JournalError::Teacher(error)) if error.kind == TeacherErrorKind::ContextOverflow => {
@@ -42,7 +42,7 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
             }
             Err(error) => return Err(failed(error)),
         };
-        let reading = recipe.planner.read(&completion);
+        let reading = recipe.planner.read(&mut completion);
         let listed = subtasks::read(&reading.text);
         let withheld = completion.finish_reason == FinishReason::ContentFilter;
         if withheld || listed.is_empty() && teacher::dialect::refuses(&reading.text) {

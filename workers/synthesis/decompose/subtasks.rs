@@ -9,36 +9,102 @@ use model::settings::DecomposeSettings;
 const SUBTASK_CHARS_MAX: usize = 2_000;
 /// Lines of a list that are looked at.
 const LINES_MAX: usize = 256;
+/// Columns that a tab at the beginning of a line counts for.
+const TAB_COLUMNS: usize = 4;
 /// Two subtasks whose words overlap at least so far (Jaccard) ask for the same thing: the measure by which repeated queries of published
 /// trajectories were counted.
 const OVERLAP_MAX: f64 = 0.8;
+/// Fewest content words of a subtask that is called a part of another: fewer may name the same thing and ask something else.
+const PART_WORDS_MIN: usize = 3;
+/// English words that say nothing of what is asked for. The question words are not among them.
+const FUNCTION_WORDS: [&str; 28] = [
+    "a", "an", "the", "of", "in", "on", "at", "by", "for", "from", "to", "with", "and", "or", "is", "was", "were", "are", "be", "been",
+    "did", "does", "do", "it", "its", "this", "that", "as",
+];
 
-/// The subtasks in `text`: the lines, or the JSON list, between the tags; without tags the numbered lines.
+/// The subtasks in `text`: the lines, or the JSON list, between the tags, in a code fence or not; without tags the numbered lines.
 pub(super) fn read(text: &str) -> Vec<String> {
     let between = protocol::last_part(text, ProtocolTag::SubtaskList);
-    let body = between.unwrap_or(text).trim();
-    if let Ok(list) = serde_json::from_str::<Vec<String>>(body) {
+    let body = unfenced(between.map_or(text, |part| indented(text, part)));
+    if let Ok(list) = serde_json::from_str::<Vec<String>>(body.trim()) {
         return list.iter().filter_map(|line| clean(line)).take(LINES_MAX).collect();
     }
-    let mut subtasks: Vec<String> = Vec::new();
-    for line in body.lines().take(LINES_MAX) {
-        let bare = without_subtask_tags(line);
-        let bullet = after_bullet(bare);
-        match (bullet, between.is_some()) {
-            (Some(rest), _) => subtasks.extend(clean(rest)),
-            (None, true) if subtasks.is_empty() || bare != line.trim() => subtasks.extend(clean(bare)),
-            // A subtask that goes on in the next line.
-            (None, true) => {
-                if let (Some(last), Some(more)) = (subtasks.last_mut(), clean(bare)) {
-                    last.push(' ');
-                    last.push_str(&more);
-                }
-            }
-            (None, false) => {}
-        }
-    }
+    let mut subtasks = in_lines(body, between.is_some());
     subtasks.retain(|subtask| subtask.chars().count() <= SUBTASK_CHARS_MAX);
     subtasks
+}
+
+/// `part` of `text`, with the white space before it on its line.
+fn indented<'a>(text: &'a str, part: &'a str) -> &'a str {
+    let Some((before, _)) = text.rsplit_once(part) else { return part };
+    let start = before.trim_end_matches([' ', '\t']).len();
+    text.get(start..before.len() + part.len()).unwrap_or(part)
+}
+
+/// `text` without the code fence around it, if it has one.
+fn unfenced(text: &str) -> &str {
+    let text = text.trim_end();
+    let text = text.strip_suffix("```").unwrap_or(text);
+    let Some(fenced) = text.trim_start().strip_prefix("```") else { return text };
+    // The rest of the fence's line names a language.
+    match fenced.split_once('\n') {
+        Some((language, list)) if language.trim().chars().all(|c| c.is_ascii_alphanumeric()) => list,
+        _ => fenced.strip_prefix("json").unwrap_or(fenced),
+    }
+}
+
+/// A line of a list.
+struct Line<'a> {
+    /// Columns of white space that it begins with.
+    indent: usize,
+    /// Whether it is marked as a subtask by tags.
+    is_tagged: bool,
+    /// What it says, without such tags.
+    bare: &'a str,
+    /// What stands behind its number or bullet, if it has one.
+    item: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(line: &'a str) -> Self {
+        let columns = |c: char| if c == '\t' { TAB_COLUMNS } else { 1 };
+        let indent = line.chars().take_while(|c| c.is_whitespace()).map(columns).sum();
+        let bare = without_subtask_tags(line);
+        Self { indent, is_tagged: bare != line.trim(), bare, item: after_bullet(bare) }
+    }
+}
+
+/// The subtasks that the lines of `list` are. Where some have a number or a bullet, bare lines before the first of these are an
+/// introduction, and those of them that are indented deeper than the first go on the subtask above. Bare lines count only in a list that
+/// `has_tags` around it.
+fn in_lines(list: &str, has_tags: bool) -> Vec<String> {
+    let lines: Vec<Line<'_>> = list.lines().take(LINES_MAX).map(Line::of).collect();
+    let first = lines.iter().position(|line| line.item.is_some()).unwrap_or(0);
+    let outermost = lines.get(first).map_or(0, |line| line.indent);
+    let mut subtasks: Vec<String> = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        match line.item {
+            Some(item) if line.indent > outermost => go_on(&mut subtasks, item),
+            Some(item) => subtasks.extend(clean(item)),
+            None if !has_tags => {}
+            None if line.is_tagged => subtasks.extend(clean(line.bare)),
+            None if number < first => {}
+            None => go_on(&mut subtasks, line.bare),
+        }
+    }
+    subtasks
+}
+
+/// Adds `more` to the last subtask; it is the first where there is none.
+fn go_on(subtasks: &mut Vec<String>, more: &str) {
+    let Some(more) = clean(more) else { return };
+    match subtasks.last_mut() {
+        Some(last) => {
+            last.push(' ');
+            last.push_str(&more);
+        }
+        None => subtasks.push(more),
+    }
 }
 
 fn without_subtask_tags(line: &str) -> &str {
@@ -73,21 +139,26 @@ pub(super) fn problem(subtasks: &[String], settings: &DecomposeSettings) -> Opti
     if subtasks.is_empty() {
         return Some("There is no list of subtasks in it.".to_owned());
     }
-    if let Some((first, second)) = overlapping(subtasks) {
-        return Some(format!("Subtasks {} and {} ask for nearly the same thing.", first + 1, second + 1));
+    if let Some((first, second, clash)) = clashing(subtasks) {
+        let (first, second) = (first + 1, second + 1);
+        return Some(match clash {
+            Clash::Alike => format!("Subtasks {first} and {second} ask for nearly the same thing."),
+            Clash::FirstIsPart => format!("Subtask {first} is part of subtask {second}."),
+            Clash::SecondIsPart => format!("Subtask {second} is part of subtask {first}."),
+        });
     }
     let count = subtasks.len();
     let fits = (usize::try_from(fewest).unwrap_or(0)..=usize::try_from(most).unwrap_or(usize::MAX)).contains(&count);
     (!fits).then(|| format!("It has {count} subtasks; there must be between {fewest} and {most}."))
 }
 
-/// `subtasks` without those that repeat an earlier one, and not more than the settings allow: for a planner that was asked often enough.
+/// `subtasks` without those that clash with an earlier one, no more than the settings allow: for a planner that was asked often enough.
 pub(super) fn mended(subtasks: Vec<String>, settings: &DecomposeSettings) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
-    let mut words: Vec<HashSet<String>> = Vec::new();
+    let mut words: Vec<Words> = Vec::new();
     for subtask in subtasks {
-        let own = words_of(&subtask);
-        if words.iter().all(|known| overlap(known, &own) < OVERLAP_MAX) {
+        let own = Words::of(&subtask);
+        if words.iter().all(|known| known.clash(&own).is_none()) {
             words.push(own);
             kept.push(subtask);
         }
@@ -96,17 +167,55 @@ pub(super) fn mended(subtasks: Vec<String>, settings: &DecomposeSettings) -> Vec
     kept
 }
 
-/// The first two that ask for nearly the same thing.
-fn overlapping(subtasks: &[String]) -> Option<(usize, usize)> {
-    let words: Vec<HashSet<String>> = subtasks.iter().map(|subtask| words_of(subtask)).collect();
+/// The first two that clash, and how.
+fn clashing(subtasks: &[String]) -> Option<(usize, usize, Clash)> {
+    let words: Vec<Words> = subtasks.iter().map(|subtask| Words::of(subtask)).collect();
     for (second, own) in words.iter().enumerate() {
         for (first, known) in words.iter().enumerate().take(second) {
-            if overlap(known, own) >= OVERLAP_MAX {
-                return Some((first, second));
+            if let Some(clash) = known.clash(own) {
+                return Some((first, second, clash));
             }
         }
     }
     None
+}
+
+/// Why two subtasks cannot stand side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clash {
+    /// Both ask for nearly the same thing.
+    Alike,
+    /// All that the first asks for, the second asks for too.
+    FirstIsPart,
+    /// The other way round.
+    SecondIsPart,
+}
+
+/// The words of a subtask.
+struct Words {
+    all: HashSet<String>,
+    /// Those that say what is asked for.
+    content: HashSet<String>,
+}
+
+impl Words {
+    fn of(subtask: &str) -> Self {
+        let all = words_of(subtask);
+        let content = all.iter().filter(|word| !FUNCTION_WORDS.contains(&word.as_str())).cloned().collect();
+        Self { all, content }
+    }
+
+    fn clash(&self, second: &Self) -> Option<Clash> {
+        let is_part = |part: &Self, whole: &Self| part.content.len() >= PART_WORDS_MIN && part.content.is_subset(&whole.content);
+        let is_alike = overlap(&self.all, &second.all) >= OVERLAP_MAX;
+        match (is_part(self, second), is_part(second, self)) {
+            _ if is_alike => Some(Clash::Alike),
+            (true, true) => Some(Clash::Alike),
+            (true, false) => Some(Clash::FirstIsPart),
+            (false, true) => Some(Clash::SecondIsPart),
+            (false, false) => None,
+        }
+    }
 }
 
 fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f64 {
@@ -169,8 +278,54 @@ mod tests {
         ] {
             assert_eq!(read(text), two, "{text}");
         }
+        let (first, second) = ("1. When was the mill built?", "2. Who owned the mill?");
+        for text in [
+            format!("<subtask_list>\nThese are the subtasks:\nall of them\n{first}\n{second}\n</subtask_list>"),
+            format!("<subtask_list>\n```\n{first}\n{second}\n```\n</subtask_list>"),
+            format!("<subtask_list>\n```json\n[\"{}\",\n\"{}\"]\n```\n</subtask_list>", two[0], two[1]),
+            format!("<subtask_list>```json [\"{}\", \"{}\"]```</subtask_list>", two[0], two[1]),
+            format!("```json\n[\"{}\", \"{}\"]\n```", two[0], two[1]),
+            format!("<subtask_list>\n```text\n{first}\n{second}\n```\n"),
+            format!("  <subtask_list>  {first}\n  {second}\n</subtask_list>"),
+            format!("<subtask_list>\n\n   {first}\n {second}\n</subtask_list>"),
+        ] {
+            assert_eq!(read(&text), two, "{text}");
+        }
         assert_eq!(read("<subtask_list>\n1、水车建于何时？\n2、谁拥有水车？\n</subtask_list>").len(), 2);
         assert!(read("I would rather not.").is_empty());
+    }
+
+    #[test]
+    fn only_the_outermost_lines_of_a_list_are_subtasks() {
+        let nested =
+            "1. When was the mill built?\n   - by whom\n\t* of what stone,\n     or of what timber\n2. Who owned the mill?\n   a guild?";
+        let expected = ["When was the mill built? by whom of what stone, or of what timber", "Who owned the mill? a guild?"];
+        assert_eq!(read(&format!("<subtask_list>\n{nested}\n</subtask_list>")), expected);
+        assert_eq!(read(&format!("<subtask_list>\nThe list:\n```\n{nested}\n```\n</subtask_list>")), expected);
+        let without_tags = "My plan:\n  - When was the mill built?\n    - by whom\n  - Who owned the mill?\n";
+        assert_eq!(read(without_tags), ["When was the mill built? by whom", "Who owned the mill?"]);
+    }
+
+    #[test]
+    fn a_subtask_that_is_part_of_another_is_refused() {
+        let list = |subtasks: [&str; 2]| Vec::from(subtasks.map(str::to_owned));
+        let settings = settings(1, 3);
+        let (part, whole) =
+            ("Who designed the Swan Bridge in Pellin?", "Who designed the Swan Bridge in Pellin and when and why was it built by them?");
+        assert_eq!(problem(&list([part, whole]), &settings).as_deref(), Some("Subtask 1 is part of subtask 2."));
+        assert_eq!(problem(&list([whole, part]), &settings).as_deref(), Some("Subtask 2 is part of subtask 1."));
+        assert_eq!(mended(list([part, whole]), &settings), [part]);
+        assert_eq!(mended(list([whole, part]), &settings), [whole]);
+        let same = ["Who was the designer of the Swan Bridge?", "Who is its designer: this Swan Bridge"];
+        assert!(problem(&list(same), &settings).is_some_and(|problem| problem.contains("1 and 2 ask for nearly the same")));
+        for apart in [
+            ["When was the mill at Marl built?", "Where was the mill at Marl built?"],
+            ["The Swan Bridge", "Who designed the Swan Bridge in Pellin?"],
+            ["Who designed the Swan Bridge in Pellin?", "When was the Swan Bridge in Pellin opened, and by whom?"],
+        ] {
+            assert_eq!(problem(&list(apart), &settings), None, "{apart:?}");
+            assert_eq!(mended(list(apart), &settings), apart);
+        }
     }
 
     #[test]

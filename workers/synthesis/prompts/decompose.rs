@@ -60,7 +60,7 @@ pub(super) fn all(settings: &DecomposeSettings, teacher: &TeacherSettings) -> Ve
 
 /// What begins another subtask in a conversation that goes on.
 pub(crate) fn next_subtask(subtask: &str) -> String {
-    template("[next_subtask]").replace("{problem}", subtask)
+    format!("{}\nSubtask: {subtask}", template("[next_subtask]"))
 }
 
 /// The notice that a budget is used up, for whoever answers a subtask.

@@ -70,10 +70,11 @@ fn decompose(t: &RecipeTable, check: &mut Check) -> DecomposeSettings {
     };
     let max_subtasks = t.max_subtasks.unwrap_or(6);
     let max_tool_calls = t.max_tool_calls.unwrap_or(8);
+    let steps = t.steps.unwrap_or(10);
     let settings = DecomposeSettings {
-        steps: t.steps.unwrap_or(10),
-        // A campaign that allows fewer calls than the default asks for means what it says.
-        min_tool_calls: t.min_tool_calls.unwrap_or(5.min(max_tool_calls)),
+        steps,
+        // A campaign that allows fewer calls than the default asks for, or fewer turns to make them in, means what it says.
+        min_tool_calls: t.min_tool_calls.unwrap_or(5.min(max_tool_calls).min(steps.saturating_sub(1))),
         max_tool_calls,
         min_subtasks: t.min_subtasks.unwrap_or(2.min(max_subtasks)),
         max_subtasks,

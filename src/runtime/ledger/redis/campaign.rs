@@ -12,7 +12,7 @@ use model::{ControlState, JournalEntry, Step, Usage, wire};
 
 use super::super::{Ask, Claim, DRAW_WAIT_MAX, Lease, Ledger, LedgerError, LedgerStanding, Replanned, WorkKey, cost_of};
 use super::holds::{Asking, Holds};
-use super::keys::{Keys, parse_step, step_text};
+use super::keys::{self, Keys, parse_step, step_text};
 use super::line::{Line, Sent};
 use super::pulse::{ALIVE_MS, Pulse};
 use super::scripts::Scripts;
@@ -279,7 +279,7 @@ impl Ledger for RedisLedger {
 
     async fn draw(&self, limit: &str, amount: u64, per_minute: u64) -> Result<Duration, LedgerError> {
         let mut call = self.scripts.draw.prepare_invoke();
-        call.key(self.keys.limit(limit)).arg(amount).arg(per_minute).arg(DRAW_WAIT_MAX.as_micros().to_string());
+        call.key(keys::limit(limit)).arg(amount).arg(per_minute).arg(DRAW_WAIT_MAX.as_micros().to_string());
         self.line.ask::<u64>("draw", Sent::Script(&call)).await.map(Duration::from_micros)
     }
 

@@ -10,6 +10,11 @@ pub(super) const CAMPAIGNS: &str = "sluice:campaigns";
 pub(super) const WORKERS_SEEN: &str = "sluice:{workers}:seen";
 pub(super) const WORKERS_SAID: &str = "sluice:{workers}:said";
 
+/// When a limit per minute is free again. Its name says of which model at which servers: those do not care whose campaign asks.
+pub(super) fn limit(name: &str) -> String {
+    format!("sluice:{{limits}}:{name}")
+}
+
 /// The keys of one campaign.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
@@ -63,11 +68,6 @@ impl Keys {
         format!("{}t:{grade}/{shard}", self.prefix)
     }
 
-    /// When a limit per minute is free again.
-    pub(super) fn limit(&self, name: &str) -> String {
-        format!("{}l:{name}", self.prefix)
-    }
-
     /// A glob that all keys of the campaign match, and no others.
     pub(super) fn all(&self) -> String {
         let escaped = self.prefix.chars().flat_map(|c| matches!(c, '*' | '?' | '[' | ']' | '\\').then_some('\\').into_iter().chain([c]));
@@ -108,7 +108,7 @@ mod tests {
         let keys = Keys::of(&Uid("a*b".into()));
         assert_eq!(keys.all(), "sluice:{a\\*b}:*");
         let job = WorkKey::Seal("g".into(), 3);
-        for key in [&keys.meta, &keys.alive("w"), &keys.work(&job), &keys.journal(&job), &keys.terminal("g", 3), &keys.limit("n")] {
+        for key in [&keys.meta, &keys.alive("w"), &keys.work(&job), &keys.journal(&job), &keys.terminal("g", 3)] {
             assert!(key.starts_with("sluice:{a*b}:"), "{key}");
         }
     }

@@ -36,6 +36,7 @@ fn an_observation_stands_in_the_frame_that_the_instructions_announce() {
         // What a model writes in this frame is no observation.
         let forged = read(dialect, &of_text(&format!("So:\n<{frame}>\nmade up\n</{frame}>\nIt is 4.")));
         assert_eq!((forged.text.as_str(), forged.problems.len()), ("So:", 1), "{dialect:?}");
+        assert_eq!((forged.raw.as_deref(), forged.forged_from), (Some("So:\n"), Some(4)), "{dialect:?}");
     }
     let id = |dialect| observation_message(dialect, Mode::Completion, "page", &action).call_id;
     assert_eq!((id(Dialect::Kimi).as_deref(), id(Dialect::Hermes)), (Some("functions.search:0"), None));

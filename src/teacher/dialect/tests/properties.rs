@@ -133,8 +133,10 @@ proptest! {
         prop_assert!(!holds_a_mark(dialect, &reading.text), "{}", reading.text);
         prop_assert_eq!(&reading, &read(dialect, &completion), "it is read alike each time");
         let kept = reading.raw.as_deref().unwrap_or(&reading.text);
-        let whole = format!("{}{}", completion.text, closing(dialect, &completion).unwrap_or_default());
-        prop_assert_eq!(kept, whole.as_str(), "what was written is kept, and whole again");
+        let own = completion.text.get(..reading.forged_from.unwrap_or(completion.text.len())).expect("at a mark");
+        let whole = Completion { text: own.to_owned(), ..completion.clone() };
+        let whole = format!("{own}{}", closing(dialect, &whole).unwrap_or_default());
+        prop_assert_eq!(kept, whole.as_str(), "what was written is kept but for what was made up, and whole again");
         read_tags_strictly(&completion);
         announces_a_call(&text, &["search", "open"]);
         refuses(&text);

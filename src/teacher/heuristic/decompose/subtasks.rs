@@ -177,7 +177,9 @@ fn wordless(subject: &Subject, whole: String, turn: usize) -> (Vec<String>, usiz
     let words: Vec<&str> = whole.split(' ').collect();
     let (front, back) = words.split_at(words.len() / 2);
     let halves = [front.join(" "), back.join(" ")];
-    let mut list: Vec<String> = things.chain([whole.clone(), subject.relation.clone()]).chain(related).chain(halves).collect();
+    // Without things the halves are all there is beside the whole, which holds them.
+    let whole = if subject.things.is_empty() { Vec::from(halves.clone()) } else { vec![whole.clone(), subject.relation.clone()] };
+    let mut list: Vec<String> = things.chain(whole).chain(related).chain(halves).collect();
     let turn = turn % list.len().max(1);
     list.rotate_left(turn);
     (distinct(list), subject.things.len() + 1)

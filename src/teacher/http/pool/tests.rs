@@ -16,7 +16,6 @@ use super::*;
 mod load;
 
 const PATIENCE: Duration = Duration::from_secs(300);
-const REST_MAX: Duration = Duration::from_secs(30);
 const ANSWERED: Outcome<'static> = Outcome::Answered { seconds: 1.0, tokens: 10 };
 
 fn pool(servers: usize, window_max: u32) -> Arc<Pool> {
@@ -37,7 +36,7 @@ type Entering = Pin<Box<dyn Future<Output = Result<Permit, Closed>>>>;
 
 fn entering(pool: &Arc<Pool>, thread: Thread, barred: &'static [usize]) -> Entering {
     let pool = Arc::clone(pool);
-    Box::pin(async move { pool.enter(thread, barred, PATIENCE, REST_MAX).await })
+    Box::pin(async move { pool.enter(thread, barred, PATIENCE).await })
 }
 
 async fn enter(pool: &Arc<Pool>, thread: Thread) -> Permit {
@@ -53,12 +52,23 @@ async fn got(entering: &mut Entering) -> Permit {
     }
 }
 
+/// A request of nobody here.
+fn back() -> super::super::server::Back {
+    super::super::server::Back { number: None, is_probe: false, is_full: false, job: 99 }
+}
+
 fn trouble(status: u16) -> Trouble {
     of_status(StatusCode::from_u16(status).expect("a status"), &Said::default())
 }
 
 fn resting(seconds: u64) -> Trouble {
     Trouble { retry_after: Some(Duration::from_secs(seconds)), ..trouble(429) }
+}
+
+/// Two requests to a server are refused, and ask for rest.
+async fn asks_for_rest(pool: &Arc<Pool>, seconds: u64) {
+    let refused = [enter(pool, thread(0)).await, enter(pool, thread(1)).await];
+    refused.into_iter().for_each(|permit| permit.settle(Outcome::Troubled(&resting(seconds))));
 }
 
 fn gone() -> Trouble {
@@ -122,9 +132,9 @@ async fn an_idle_server_takes_whoever_waits_longest_in_another_line() {
 #[tokio::test(start_paused = true)]
 async fn a_rest_is_waited_for_if_it_is_short_and_told_if_it_is_long() {
     let pool = pool(1, 4);
-    enter(&pool, thread(0)).await.settle(Outcome::Troubled(&resting(20)));
+    asks_for_rest(&pool, 20).await;
     let began = Instant::now();
-    enter(&pool, thread(1)).await.settle(Outcome::Troubled(&resting(100_000)));
+    asks_for_rest(&pool, 100_000).await;
     assert_eq!(began.elapsed().as_secs(), 20);
     let closed = entering(&pool, thread(1), &[]).await.err();
     assert_eq!(closed, Some(Closed::Resting(Duration::from_secs(600))), "nobody rests longer");
@@ -145,8 +155,10 @@ async fn a_server_that_refuses_one_request_now_and_then_goes_on_with_the_others(
     for round in 40..42 {
         enter(&pool, thread(round)).await.settle(Outcome::Troubled(&resting(20)));
     }
-    drop(enter(&pool, thread(42)).await);
+    enter(&pool, thread(42)).await.settle(Outcome::Troubled(&resting(20)));
     assert_eq!(began.elapsed().as_secs(), 20);
+    drop(enter(&pool, thread(43)).await);
+    assert_eq!(began.elapsed().as_secs(), 20, "what was wished before the rest is granted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,6 +169,7 @@ async fn who_waits_looks_elsewhere_when_its_server_needs_rest() {
     let (home, other) = (enter(&pool, next()).await, enter(&pool, next()).await);
     let mut waiting = entering(&pool, next(), &[]);
     assert!(poll!(&mut waiting).is_pending());
+    pool.lock().servers[0].settle(back(), Outcome::Troubled(&resting(25)), Instant::now());
     home.settle(Outcome::Troubled(&resting(25)));
     assert!(poll!(&mut waiting).is_pending());
     drop(other);
@@ -222,6 +235,30 @@ async fn a_server_on_trial_that_fails_a_request_is_left_alone_again_but_for_what
     probe.settle(Outcome::Troubled(&trouble(500)));
     assert_eq!(pool.health()[0].state, "down");
     assert!(!late.is_good(), "whoever waited for something else looks again");
+    late.settle(ANSWERED);
+    assert_eq!(pool.health()[0].state, "down", "it was not sent: nothing was answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_of_few_places_comes_back_though_it_refuses_most_of_those_who_wait() {
+    let pool = pool(1, 64);
+    enter(&pool, thread(0)).await.settle(Outcome::Troubled(&gone()));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let mut first = enter(&pool, thread(1)).await;
+    first.is_back();
+    let mut rest = Vec::new();
+    for number in 2..8 {
+        rest.push(enter(&pool, thread(number)).await);
+    }
+    first.send(false);
+    rest.iter_mut().for_each(|permit| permit.send(false));
+    // Refusals come at once, answers later.
+    rest.drain(2..).for_each(|permit| permit.settle(Outcome::Troubled(&trouble(503))));
+    assert_eq!(pool.health()[0].state, "probing");
+    rest.remove(0).settle(Outcome::Troubled(&trouble(500)));
+    assert_eq!(pool.health()[0].state, "down");
+    first.settle(ANSWERED);
+    assert_eq!(pool.health()[0].state, "up", "what was sent to it on trial was answered");
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,7 +331,7 @@ proptest! {
             tokio::time::advance(Duration::from_secs(120)).await;
             assert!(pool.health().iter().all(|health| health.in_flight == 0 && health.waiting == 0), "{:?}", pool.health());
             for number in 0..9 {
-                let permit = pin!(pool.enter(thread(number), &[], PATIENCE, REST_MAX)).await.expect("somebody serves");
+                let permit = pin!(pool.enter(thread(number), &[], PATIENCE)).await.expect("somebody serves");
                 permit.settle(ANSWERED);
             }
             assert!(pool.health().iter().all(|health| health.state == "up"), "{:?}", pool.health());

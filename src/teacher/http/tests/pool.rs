@@ -101,21 +101,23 @@ async fn the_window_doubles_where_nothing_is_refused() {
 #[tokio::test]
 async fn a_server_that_asks_for_rest_gets_it_and_others_serve_meanwhile() {
     let rest = Answer { headers: vec![("retry-after", "20")], ..answer(429, "") };
-    let (tired, other) = (Server::start([rest, said("tired")]).await, Server::start([said("other")]).await);
+    let (tired, other) = (Server::start([rest.clone(), rest, said("tired")]).await, Server::start([said("other")]).await);
     let teacher = teacher(&[tired.endpoint(), other.endpoint()], json!({}));
     let asked = at_home(&teacher, 0);
-    assert_eq!(teacher.complete(&asked).await.expect("the other serves").text, "other");
+    for _ in 0..2 {
+        assert_eq!(teacher.complete(&asked).await.expect("the other serves").text, "other");
+    }
     for number in 0..20 {
         assert_eq!(teacher.complete(&of_job(number)).await.expect("the other serves").text, "other");
     }
-    assert_eq!(tired.seen().len(), 1);
+    assert_eq!(tired.seen().len(), 2);
     assert_eq!(state(&teacher, 0), "up", "a server that asks for rest is not broken");
 }
 
 #[tokio::test]
 async fn where_there_is_no_other_a_short_rest_is_waited_for_and_a_long_one_holds_the_jobs() {
     let rest = |seconds| Answer { headers: vec![("retry-after", seconds)], ..answer(429, "") };
-    let server = Server::start([rest("0.03"), said("yes"), rest("60"), said("no")]).await;
+    let server = Server::start([rest("0.03"), said("yes"), rest("600"), said("no")]).await;
     let teacher = teacher(&[server.endpoint()], json!({}));
     let began = std::time::Instant::now();
     let answers = join_all([teacher.complete(&of_job(0)), teacher.complete(&of_job(0))]).await;

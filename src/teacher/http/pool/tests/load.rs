@@ -22,7 +22,7 @@ async fn in_flight(pool: &Arc<Pool>, places: usize, ramp_s: u32, answer: fn(u32,
         let (pool, places) = (Arc::clone(pool), Arc::clone(&places));
         tokio::spawn(async move {
             for turn in 0.. {
-                let mut permit = pool.enter(thread(number), &[], Duration::from_secs(3600), REST_MAX).await.expect("it is up");
+                let mut permit = pool.enter(thread(number), &[], Duration::from_secs(3600)).await.expect("it is up");
                 permit.send(false);
                 let asked = Instant::now();
                 let place = places.acquire().await.expect("never closed");

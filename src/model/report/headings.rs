@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use crate::plain::is_fence;
-
 /// Titles of the section that opens a report. A heading opens when one of them is among its words.
 const OPENING: &str = "\
     introduction|overview|background|executive summary|summary|preface|abstract|引言|引语|简介|概述|概览|前言|导言|导论|绪论|背景|摘要|簡介|導言|導論|\
@@ -66,6 +64,12 @@ pub(super) fn headings(text: &str) -> Vec<Heading> {
         }
     }
     found
+}
+
+/// Whether `line` opens or closes a block of code.
+pub fn is_fence(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("```") || line.starts_with("~~~")
 }
 
 fn heading(lines: Range<usize>, title: &str) -> Heading {
