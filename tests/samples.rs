@@ -181,3 +181,23 @@ fn a_judge_with_a_price_is_paid_from_the_same_budget() {
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
     house.prove_sealed(24);
 }
+
+#[test]
+fn a_job_that_reaches_its_own_budget_answers_with_what_it_has() {
+    let campaign = "[recipe]\nkind = \"decompose\"\n[recipe.job]\ncalls = 16\n[recipe.thread]\ncalls = 5\n[teacher]\nkind = \"heuristic\"\nconcurrency = 2\n";
+    let house = House::new(6, "", campaign);
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    house.prove_sealed(6);
+    let mut limited = 0;
+    for row in house.rows() {
+        let threads = row["threads"].as_array().expect("threads");
+        let researchers = || threads.iter().filter(|thread| thread["role"] == "researcher");
+        limited += researchers().filter(|thread| thread["limit"] == "calls" && !thread["answer"].is_null()).count();
+        assert!(researchers().all(|thread| thread["turns"].as_array().is_some_and(|turns| turns.len() <= 6)), "five, and the answer");
+        // Each forced answer is one more, and so is the report.
+        let calls = row["usage"]["calls"].as_u64().expect("a number");
+        assert!(calls <= 16 + researchers().count() as u64 + 1, "{calls}");
+    }
+    assert!(limited > 6, "{limited}");
+}

@@ -3,7 +3,7 @@
 //! The shape is the common denominator of OpenAI-compatible chat servers. How a tool call is *written* inside a text is a dialect and lives
 //! with the teacher; here a call is only a name and its arguments as the model wrote them.
 
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,15 @@ pub struct Usage {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_free(cost_micros: &u64) -> bool {
     *cost_micros == 0
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
 }
 
 impl AddAssign for Usage {

@@ -47,7 +47,7 @@ pub struct Settings {
     pub budget: BudgetSettings,
 }
 
-/// What a whole campaign may cost. Reached, no more jobs are taken.
+/// What a whole campaign may cost: reached, no more jobs are taken. Or one job, or one thread of it: reached, it answers with what it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BudgetSettings {
@@ -63,7 +63,7 @@ pub struct BudgetSettings {
     /// Most money, in millionths of the price table's currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money_micros: Option<u64>,
-    /// Longest time since the campaign was planned or last resumed, in seconds.
+    /// Longest time since the campaign was planned or last resumed, in seconds. Not of a job or thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_s: Option<u64>,
 }
@@ -81,6 +81,32 @@ impl BudgetSettings {
             || reached(self.prompt_tokens, spent.prompt_tokens)
             || reached(self.calls, spent.calls)
             || reached(self.money_micros, spent.cost_micros)
+    }
+
+    /// The smaller limit of each kind.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let less = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        Self {
+            completion_tokens: less(self.completion_tokens, other.completion_tokens),
+            prompt_tokens: less(self.prompt_tokens, other.prompt_tokens),
+            calls: less(self.calls, other.calls),
+            money_micros: less(self.money_micros, other.money_micros),
+            wall_s: less(self.wall_s, other.wall_s),
+        }
+    }
+
+    /// An equal share, for each of `parts`, of what `spent` leaves.
+    #[must_use]
+    pub fn share(self, spent: &Usage, parts: u64) -> Self {
+        let of = |limit: Option<u64>, spent: u64| limit.map(|limit| limit.saturating_sub(spent) / parts.max(1));
+        Self {
+            completion_tokens: of(self.completion_tokens, spent.completion_tokens),
+            prompt_tokens: of(self.prompt_tokens, spent.prompt_tokens),
+            calls: of(self.calls, spent.calls),
+            money_micros: of(self.money_micros, spent.cost_micros),
+            wall_s: self.wall_s,
+        }
     }
 }
 

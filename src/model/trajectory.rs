@@ -328,6 +328,12 @@ pub enum Limit {
     ContextTokens,
     /// Tokens the model wrote.
     CompletionTokens,
+    /// Tokens the model read.
+    PromptTokens,
+    /// Completions.
+    Calls,
+    /// Money.
+    Money,
     /// Wall time of the job.
     WallTime,
     /// Identical actions in a row.

@@ -120,8 +120,35 @@ pub struct RecipeTable {
     pub completion_tokens: Option<u64>,
     /// Longest work on one job, in seconds, default unlimited.
     pub wall_s: Option<u64>,
+    /// What one job may cost: reached, its threads answer with what they have. `decompose`: each researcher has an equal share of what the planner
+    /// leaves.
+    #[serde(skip_serializing_if = "CostTable::is_absent")]
+    pub job: CostTable,
+    /// What one thread of a job may cost.
+    #[serde(skip_serializing_if = "CostTable::is_absent")]
+    pub thread: CostTable,
     /// The only date a prompt may know, `YYYY-MM-DD`; absent: none.
     pub as_of: Option<String>,
+}
+
+/// `[recipe.job]` and `[recipe.thread]`: what is reached forces an answer, which is one completion more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CostTable {
+    /// Most tokens that models write, default unlimited.
+    pub completion_tokens: Option<u64>,
+    /// Most tokens that models read, default unlimited.
+    pub prompt_tokens: Option<u64>,
+    /// Most completions, default unlimited.
+    pub calls: Option<u64>,
+    /// Most money, in the currency of `price`, default unlimited.
+    pub money: Option<f64>,
+}
+
+impl CostTable {
+    fn is_absent(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[teacher]`, and the teachers of other roles below it, which take what they do not say from it.

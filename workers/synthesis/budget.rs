@@ -3,8 +3,8 @@
 //! Everything counted here is a pure function of the transcript, except wall time, which enters through the journal. A budget that is reached
 //! forces a final answer; it never loses the trajectory.
 
-use model::Limit;
-use model::settings::{BrowseSettings, DecomposeSettings};
+use model::settings::{BrowseSettings, BudgetSettings, DecomposeSettings};
+use model::{Limit, Usage};
 
 use crate::prompts::Level;
 
@@ -28,6 +28,8 @@ pub(crate) struct Used {
     pub(crate) context_tokens: u64,
     /// Tokens the model wrote, as its server counted them.
     pub(crate) completion_tokens: u64,
+    /// All that the thread cost: withdrawn turns, and what was asked of others for it, included.
+    pub(crate) usage: Usage,
     /// Milliseconds of work, from the journal.
     pub(crate) busy_ms: u64,
     /// Turns in a row that only repeat.
@@ -59,6 +61,8 @@ pub(crate) struct Limits {
     pub(crate) completion_tokens: Option<u64>,
     /// Seconds of work on the job.
     pub(crate) wall_s: Option<u64>,
+    /// What the thread may cost.
+    pub(crate) cost: BudgetSettings,
 }
 
 impl From<&BrowseSettings> for Limits {
@@ -69,6 +73,7 @@ impl From<&BrowseSettings> for Limits {
             context_tokens: browse.context_tokens,
             completion_tokens: browse.completion_tokens,
             wall_s: browse.wall_s,
+            cost: browse.thread.and(browse.job),
         }
     }
 }
@@ -81,6 +86,7 @@ impl From<&DecomposeSettings> for Limits {
             context_tokens: decompose.context_tokens,
             completion_tokens: decompose.completion_tokens,
             wall_s: decompose.wall_s,
+            cost: decompose.thread,
         }
     }
 }
@@ -106,7 +112,12 @@ impl Budget {
             (Limit::Repetition, REPEATS_MAX),
             (Limit::FruitlessTurns, FRUITLESS_MAX),
         ];
-        levels.extend(limits.completion_tokens.map(|most| (Limit::CompletionTokens, most)));
+        let cost = &limits.cost;
+        let written = limits.completion_tokens.into_iter().chain(cost.completion_tokens).min();
+        levels.extend(written.map(|most| (Limit::CompletionTokens, most)));
+        levels.extend(cost.prompt_tokens.map(|most| (Limit::PromptTokens, most)));
+        levels.extend(cost.calls.map(|most| (Limit::Calls, most)));
+        levels.extend(cost.money_micros.map(|most| (Limit::Money, most)));
         levels.extend(limits.wall_s.map(|seconds| (Limit::WallTime, seconds.saturating_mul(1000))));
         Self { levels, warned: Vec::new() }
     }
@@ -155,6 +166,9 @@ impl Used {
             Limit::ToolCalls => self.tool_calls,
             Limit::ContextTokens => self.context_tokens,
             Limit::CompletionTokens => self.completion_tokens,
+            Limit::PromptTokens => self.usage.prompt_tokens,
+            Limit::Calls => self.usage.calls,
+            Limit::Money => self.usage.cost_micros,
             Limit::WallTime => self.busy_ms,
             Limit::Repetition => self.repeats,
             Limit::FruitlessTurns => self.fruitless,
@@ -167,7 +181,14 @@ mod tests {
     use super::*;
 
     fn budget(max_turns: u32) -> Budget {
-        let limits = Limits { turns: max_turns, tool_calls: 100, context_tokens: 10_000, completion_tokens: None, wall_s: Some(10) };
+        let limits = Limits {
+            turns: max_turns,
+            tool_calls: 100,
+            context_tokens: 10_000,
+            completion_tokens: None,
+            wall_s: Some(10),
+            cost: BudgetSettings::default(),
+        };
         Budget::new(&limits, 1000)
     }
 
@@ -189,10 +210,37 @@ mod tests {
 
     #[test]
     fn a_context_smaller_than_one_completion_still_leaves_half_of_itself_for_reading() {
-        let limits = Limits { turns: 11, tool_calls: 100, context_tokens: 1000, completion_tokens: None, wall_s: None };
+        let limits = Limits {
+            turns: 11,
+            tool_calls: 100,
+            context_tokens: 1000,
+            completion_tokens: None,
+            wall_s: None,
+            cost: BudgetSettings::default(),
+        };
         let used = |context_tokens| Used { turns: 1, context_tokens, ..Used::default() };
         assert!(!matches!(Budget::new(&limits, 8192).advise(&used(499)), Advice::Force(_)));
         assert!(matches!(Budget::new(&limits, 8192).advise(&used(500)), Advice::Force(level) if level.limit == Limit::ContextTokens));
+    }
+
+    #[test]
+    fn what_a_thread_cost_forces_by_calls_tokens_and_money() {
+        let limits = |cost| Limits { turns: 11, tool_calls: 100, context_tokens: 10_000, completion_tokens: Some(500), wall_s: None, cost };
+        let usage = Usage { prompt_tokens: 900, completion_tokens: 400, calls: 4, cost_micros: 70 };
+        let used = Used { turns: 1, completion_tokens: usage.completion_tokens, usage, ..Used::default() };
+        let forced = |cost: BudgetSettings| match Budget::new(&limits(cost), 1000).advise(&used) {
+            Advice::Force(level) => Some((level.limit, level.used, level.most)),
+            _ => None,
+        };
+        let none = BudgetSettings::default();
+        assert_eq!(forced(none), None);
+        assert_eq!(forced(BudgetSettings { calls: Some(4), ..none }), Some((Limit::Calls, 4, 4)));
+        assert_eq!(forced(BudgetSettings { prompt_tokens: Some(800), ..none }), Some((Limit::PromptTokens, 900, 800)));
+        assert_eq!(forced(BudgetSettings { money_micros: Some(70), ..none }), Some((Limit::Money, 70, 70)));
+        assert_eq!(forced(BudgetSettings { completion_tokens: Some(300), ..none }), Some((Limit::CompletionTokens, 400, 300)));
+        let job = BudgetSettings { calls: Some(20), money_micros: Some(10), ..none };
+        let share = job.share(&Usage { calls: 2, cost_micros: 50, ..usage }, 3);
+        assert_eq!((share.calls, share.money_micros, share.prompt_tokens), (Some(6), Some(0), None), "what the planner spent is gone");
     }
 
     #[test]

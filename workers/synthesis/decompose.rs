@@ -57,15 +57,19 @@ impl Decompose {
         if subtasks.is_empty() {
             return Ok(Some(research));
         }
+        // An equal share for each, whatever the order: so a job takes the same path when it is taken up again.
+        let share = self.settings.job.share(&research.usage, subtasks.len() as u64);
+        let limits = Limits { cost: self.settings.thread.and(share), ..Limits::from(&self.settings) };
         let found = match self.settings.mode {
-            SubtaskMode::Parallel => self.side_by_side(work, seed, &subtasks, desk).await?,
-            SubtaskMode::Sequential => self.one_after_the_other(work, seed, &subtasks, desk).await?,
+            SubtaskMode::Parallel => self.side_by_side(work, seed, &subtasks, limits, desk).await?,
+            SubtaskMode::Sequential => self.one_after_the_other(work, seed, &subtasks, limits, desk).await?,
         };
         let Some(found) = found else { return Ok(None) };
         let Merged { threads, usage, references } = citing::merge(desk, found).await?;
         research.usage += usage;
         let number = u32::try_from(threads.len() + 1).unwrap_or(u32::MAX);
-        let Some(report) = report::write(self, work, number, &seed.question, &threads, &references).await? else { return Ok(None) };
+        let left = self.settings.thread.and(self.settings.job.share(&research.usage, 1));
+        let Some(report) = report::write(self, work, number, &seed.question, &threads, &references, left).await? else { return Ok(None) };
         research.threads.extend(threads);
         research.threads.push(report.thread);
         research.usage += report.usage;
@@ -78,7 +82,14 @@ impl Decompose {
 
     /// All subtasks, as many at once as the settings allow. One that fails, or has to hand itself on, lets the others finish the turn they are
     /// in: what is paid for is journaled before the job ends.
-    async fn side_by_side(&self, work: &Work<'_>, seed: &Seed, subtasks: &[String], desk: &Desk) -> Result<Option<Vec<Found>>, Failure> {
+    async fn side_by_side(
+        &self,
+        work: &Work<'_>,
+        seed: &Seed,
+        subtasks: &[String],
+        limits: Limits,
+        desk: &Desk,
+    ) -> Result<Option<Vec<Found>>, Failure> {
         let pace = work.pace.of_a_group();
         let work = &Work { pace: &pace, ..*work };
         let mut threads: Vec<BoxFuture<'_, Result<Option<Found>, Failure>>> = Vec::with_capacity(subtasks.len());
@@ -86,7 +97,7 @@ impl Decompose {
             let mut desk = desk.beside();
             threads.push(Box::pin(async move {
                 let mut transcript = self.researcher.open(&opening(&seed.question, subtask));
-                let found = self.subtask(work, seed, number, subtask, &mut transcript, &mut desk, false).await;
+                let found = self.subtask(work, seed, number, subtask, limits, &mut transcript, &mut desk, false).await;
                 if !matches!(found, Ok(Some(_))) {
                     work.pace.halt();
                 }
@@ -103,6 +114,7 @@ impl Decompose {
         work: &Work<'_>,
         seed: &Seed,
         subtasks: &[String],
+        limits: Limits,
         desk: &mut Desk,
     ) -> Result<Option<Vec<Found>>, Failure> {
         let mut all: Vec<Found> = Vec::with_capacity(subtasks.len());
@@ -116,7 +128,7 @@ impl Decompose {
                     conversation
                 }
             };
-            let found = self.subtask(work, seed, number, subtask, &mut conversation, desk, continues).await?;
+            let found = self.subtask(work, seed, number, subtask, limits, &mut conversation, desk, continues).await?;
             let Some(found) = found else { return Ok(None) };
             all.push(found);
             transcript = Some(conversation);
@@ -134,13 +146,14 @@ impl Decompose {
         seed: &Seed,
         number: usize,
         subtask: &str,
+        limits: Limits,
         transcript: &mut Transcript,
         desk: &mut Desk,
         continues: bool,
     ) -> Result<Option<Found>, Failure> {
         let extractor = Extractor { speaker: &self.extractor, question: &seed.question };
         let manner = Manner {
-            limits: Limits::from(&self.settings),
+            limits,
             min_tool_calls: self.settings.min_tool_calls,
             is_subtask: true,
             extractor: (self.settings.crawl == Crawl::Extract).then_some(&extractor),

@@ -348,7 +348,8 @@ fn fruitless(limit: Limit) -> Outcome {
     match limit {
         Limit::Turns => Outcome::TurnLimit,
         Limit::ToolCalls => Outcome::ToolCallLimit,
-        Limit::ContextTokens | Limit::CompletionTokens => Outcome::TokenLimit,
+        Limit::ContextTokens | Limit::CompletionTokens | Limit::PromptTokens | Limit::Money => Outcome::TokenLimit,
+        Limit::Calls => Outcome::TurnLimit,
         Limit::WallTime => Outcome::TimeLimit,
         Limit::Repetition => Outcome::Loop,
         Limit::FruitlessTurns => Outcome::Empty,

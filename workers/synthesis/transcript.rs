@@ -73,6 +73,7 @@ impl Transcript {
     /// Adds the cost of a completion that is no turn of this conversation.
     pub(crate) fn charge(&mut self, usage: Usage) {
         self.usage += usage;
+        self.used.usage = self.usage;
     }
 
     /// The conversation to be completed next.
@@ -105,7 +106,7 @@ impl Transcript {
     pub(crate) fn push(&mut self, new: NewTurn) {
         let NewTurn { turn, completion, is_repetition } = new;
         self.marks.push((self.conversation.len(), self.used));
-        self.usage += turn.usage;
+        self.charge(turn.usage);
         self.used.turns += 1;
         self.used.tool_calls += turn.actions.iter().filter(|action| action.unreadable.is_none()).count() as u64;
         self.used.completion_tokens += turn.usage.completion_tokens;
@@ -137,7 +138,8 @@ impl Transcript {
     pub(crate) fn withdraw(&mut self) -> bool {
         let (Some(_), Some((messages, before))) = (self.turns.pop(), self.marks.pop()) else { return false };
         self.conversation.truncate(messages);
-        self.used = Used { turns: self.used.turns, completion_tokens: self.used.completion_tokens, busy_ms: self.used.busy_ms, ..before };
+        let Used { turns, completion_tokens, usage, busy_ms, .. } = self.used;
+        self.used = Used { turns, completion_tokens, usage, busy_ms, ..before };
         true
     }
 

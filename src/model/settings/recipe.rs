@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::BudgetSettings;
+
 /// How research is organised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -23,6 +25,15 @@ impl RecipeSettings {
             Self::Browse(_) => "browse",
             Self::Decompose(_) => "decompose",
         }
+    }
+
+    /// What one job, and what one thread of it, may cost.
+    pub fn costs(&self) -> [(&'static str, BudgetSettings); 2] {
+        let (job, thread) = match self {
+            Self::Browse(settings) => (settings.job, settings.thread),
+            Self::Decompose(settings) => (settings.job, settings.thread),
+        };
+        [("recipe.job", job), ("recipe.thread", thread)]
     }
 
     /// Its keys that may never change under one campaign name: all of them, since each changes the path of a resumed job.
@@ -55,6 +66,12 @@ pub struct BrowseSettings {
     /// Longest work on one job, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_s: Option<u64>,
+    /// What one job may cost.
+    #[serde(default, skip_serializing_if = "BudgetSettings::is_unlimited")]
+    pub job: BudgetSettings,
+    /// What one thread may cost.
+    #[serde(default, skip_serializing_if = "BudgetSettings::is_unlimited")]
+    pub thread: BudgetSettings,
     /// The only date a prompt may know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
@@ -114,6 +131,12 @@ pub struct DecomposeSettings {
     /// Longest work on one job, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_s: Option<u64>,
+    /// What one job may cost.
+    #[serde(default, skip_serializing_if = "BudgetSettings::is_unlimited")]
+    pub job: BudgetSettings,
+    /// What one thread may cost.
+    #[serde(default, skip_serializing_if = "BudgetSettings::is_unlimited")]
+    pub thread: BudgetSettings,
     /// The only date a prompt may know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,

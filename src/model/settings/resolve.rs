@@ -90,21 +90,28 @@ impl CampaignFile {
 
     fn resolve_budget(&self, check: &mut Check) -> BudgetSettings {
         let t = &self.budget;
-        for (key, limit) in [("completion_tokens", t.completion_tokens), ("prompt_tokens", t.prompt_tokens), ("calls", t.calls)] {
-            check.that(limit != Some(0), &format!("budget.{key}"), 0, "at least 1, or absent");
-        }
-        for (key, limit) in [("money", t.money), ("wall_hours", t.wall_hours)] {
-            let is_fit = limit.is_none_or(|limit| limit.is_finite() && limit > 0.0);
-            check.that(is_fit, &format!("budget.{key}"), limit.unwrap_or_default(), "above 0, or absent");
-        }
+        check_amount("budget.wall_hours", t.wall_hours, check);
         BudgetSettings {
-            completion_tokens: t.completion_tokens,
-            prompt_tokens: t.prompt_tokens,
-            calls: t.calls,
-            money_micros: t.money.map(|money| (money * 1e6).round().max(1.0) as u64),
             wall_s: t.wall_hours.map(|hours| (hours * 3600.0).ceil().max(1.0) as u64),
+            ..cost_limits("budget", [t.completion_tokens, t.prompt_tokens, t.calls], t.money, check)
         }
     }
+}
+
+/// Limits of what something may cost: tokens written, tokens read, completions, and money.
+fn cost_limits(table: &str, counts: [Option<u64>; 3], money: Option<f64>, check: &mut Check) -> BudgetSettings {
+    for (key, limit) in ["completion_tokens", "prompt_tokens", "calls"].into_iter().zip(counts) {
+        check.that(limit != Some(0), &format!("{table}.{key}"), 0, "at least 1, or absent");
+    }
+    check_amount(&format!("{table}.money"), money, check);
+    let [completion_tokens, prompt_tokens, calls] = counts;
+    let money_micros = money.map(|money| (money * 1e6).round().max(1.0) as u64);
+    BudgetSettings { completion_tokens, prompt_tokens, calls, money_micros, wall_s: None }
+}
+
+fn check_amount(key: &str, limit: Option<f64>, check: &mut Check) {
+    let is_fit = limit.is_none_or(|limit| limit.is_finite() && limit > 0.0);
+    check.that(is_fit, key, limit.unwrap_or_default(), "above 0, or absent");
 }
 
 struct Check {
@@ -120,7 +127,7 @@ impl Check {
 }
 
 /// Why a model needs a price.
-const COUNTED: &str = "its price per million tokens, because budget.money counts it; 0 where it is free";
+const COUNTED: &str = "its price per million tokens, because a limit of money counts it; 0 where it is free";
 
 /// What no table can say alone.
 fn check_together(settings: &Settings, check: &mut Check) {
@@ -152,10 +159,17 @@ fn check_together(settings: &Settings, check: &mut Check) {
     let has_price = settings.teacher.price.is_some()
         || settings.teacher.roles.named().any(|(_, role)| role.price.is_some())
         || matches!(settings.judge.kind, JudgeKind::Http { price: Some(_), .. });
-    if settings.budget.money_micros.is_some() {
+    let limited: Vec<&str> = std::iter::once(("budget", settings.budget))
+        .chain(settings.recipe.costs())
+        .filter_map(|(table, limits)| limits.money_micros.map(|_| table))
+        .collect();
+    if !limited.is_empty() {
         let is_judge_free = matches!(settings.judge.kind, JudgeKind::Http { price: None, .. });
-        check.that(!is_judge_free, "judge.price", "absent", COUNTED);
-        check.that(has_price, "budget.money", "given", "absent, or give teacher.price: without it nothing is known to cost money");
+        check.that(!is_judge_free || settings.budget.money_micros.is_none(), "judge.price", "absent", COUNTED);
+        for table in limited {
+            let rule = "absent, or give teacher.price: without it nothing is known to cost money";
+            check.that(has_price, &format!("{table}.money"), "given", rule);
+        }
         // A model without a price would spend the budget unseen.
         let roles = settings.teacher.roles.named().map(|(name, role)| (format!("teacher.{name}"), role));
         for (table, _) in std::iter::once(("teacher".to_owned(), &settings.teacher)).chain(roles).filter(|(_, teacher)| is_free(teacher)) {

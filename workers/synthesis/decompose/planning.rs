@@ -67,9 +67,14 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
         if !mended.is_empty() && !cut {
             usable = mended;
         }
-        let is_last = turn + 1 == LISTS_MAX;
+        let settings = &recipe.settings;
+        let is_spent = settings.thread.and(settings.job).is_reached(&(transcript.used().usage + completion.usage));
+        let is_last = turn + 1 == LISTS_MAX || is_spent;
         let notices = if is_last { Vec::new() } else { vec![notice(NoticeKind::SubtasksRefused, &problem)] };
         push(&mut transcript, completion, reading, notices);
+        if is_last {
+            break;
+        }
     }
     let (turns, usage) = transcript.take();
     let thread = recipe.thread_of(ThreadRole::Planner, &recipe.planner, work, turns);

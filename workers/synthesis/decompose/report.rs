@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use model::protocol::{self, ProtocolTag};
 use model::references::{Reference, markers, renumber, split_references, write_references};
 use model::report::Sections;
+use model::settings::BudgetSettings;
 use model::{Attribution, Citation, FinishReason, JournalKey, Limit, NoticeKind, Outcome, Thread, ThreadRole, Usage};
 use runtime::Failure;
 use teacher::{Calls, JournalError, TeacherErrorKind, Tokens};
@@ -31,7 +32,7 @@ pub(super) struct Report {
     pub(super) citations: Vec<Citation>,
 }
 
-/// Writes the report on `question`; `None` when the job must hand itself on.
+/// Writes the report on `question`, and asks for a better one while there is something `left`; `None` when the job must hand itself on.
 pub(super) async fn write(
     recipe: &Decompose,
     work: &Work<'_>,
@@ -39,6 +40,7 @@ pub(super) async fn write(
     question: &str,
     found: &[Thread],
     references: &[Reference],
+    left: BudgetSettings,
 ) -> Result<Option<Report>, Failure> {
     let speaker = &recipe.summarizer;
     let room = u64::from(recipe.settings.context_tokens) * ANSWERS_PERCENT / 100;
@@ -49,7 +51,6 @@ pub(super) async fn write(
         if work.pace.must_yield() {
             return Ok(None);
         }
-        let is_last = turn + 1 == REPORTS_MAX;
         let mut completion = match speaker.complete(work, JournalKey { thread, turn, call: 0 }, &transcript, Calls::Offered).await {
             Ok(completion) => completion,
             // What was written so far stands.
@@ -82,8 +83,12 @@ pub(super) async fn write(
             push(&mut transcript, completion, reading, Vec::new());
             break;
         };
+        let is_last = turn + 1 == REPORTS_MAX || left.is_reached(&(transcript.used().usage + completion.usage));
         let notices = if is_last { Vec::new() } else { vec![notice(NoticeKind::ReportRefused, &problem)] };
         push(&mut transcript, completion, reading, notices);
+        if is_last {
+            break;
+        }
     }
     let (turns, usage) = transcript.take();
     let written = end.answer.take().map(|text| finished(&text, references));

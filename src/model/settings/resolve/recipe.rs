@@ -1,8 +1,8 @@
 //! `[recipe]`: what is typed and what it means.
 
-use super::Check;
-use crate::settings::{BrowseSettings, Crawl, DecomposeSettings, RecipeSettings, SubtaskMode};
-use crate::written::RecipeTable;
+use super::{Check, cost_limits};
+use crate::settings::{BrowseSettings, BudgetSettings, Crawl, DecomposeSettings, RecipeSettings, SubtaskMode};
+use crate::written::{CostTable, RecipeTable};
 
 pub(super) fn resolve(table: &RecipeTable, check: &mut Check) -> RecipeSettings {
     let settings = match table.kind.as_deref().unwrap_or("browse") {
@@ -48,6 +48,8 @@ fn browse(t: &RecipeTable, check: &mut Check) -> BrowseSettings {
         context_tokens: t.context_tokens.unwrap_or(262_144),
         completion_tokens: t.completion_tokens,
         wall_s: t.wall_s,
+        job: cost(&t.job, "recipe.job", check),
+        thread: cost(&t.thread, "recipe.thread", check),
         as_of: t.as_of.clone(),
     }
 }
@@ -86,6 +88,8 @@ fn decompose(t: &RecipeTable, check: &mut Check) -> DecomposeSettings {
         context_tokens: t.context_tokens.unwrap_or(65_536),
         completion_tokens: t.completion_tokens,
         wall_s: t.wall_s,
+        job: cost(&t.job, "recipe.job", check),
+        thread: cost(&t.thread, "recipe.thread", check),
         as_of: t.as_of.clone(),
     };
     check.that((2..=1000).contains(&settings.steps), "recipe.steps", settings.steps, "from 2 to 1000: the last turn is the forced answer");
@@ -97,6 +101,10 @@ fn decompose(t: &RecipeTable, check: &mut Check) -> DecomposeSettings {
     check.that((1..=32).contains(&settings.parallel), "recipe.parallel", settings.parallel, "from 1 to 32");
     check.that((256..=65_536).contains(&settings.page_tokens), "recipe.page_tokens", settings.page_tokens, "from 256 to 65536");
     settings
+}
+
+fn cost(t: &CostTable, table: &str, check: &mut Check) -> BudgetSettings {
+    cost_limits(table, [t.completion_tokens, t.prompt_tokens, t.calls], t.money, check)
 }
 
 fn is_date(text: &str) -> bool {
