@@ -12,7 +12,7 @@ pub(crate) struct SimArgs {
     /// Address to listen on; port 0 chooses one.
     #[arg(long, default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
-    /// The model's name.
+    /// The model's name; requests for another one are refused, as a real server would.
     #[arg(long, default_value = "heuristic")]
     pub(crate) model: String,
     /// How calls are written, by the names of campaign files. Default: natively where tools are offered, else as hermes.

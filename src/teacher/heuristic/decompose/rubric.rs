@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 use super::part::SCORES;
 use crate::heuristic::text::{sentences, words};
 
+/// What a report is marked by, beside the research: how much it says, how well that is founded, its sections, and that it does not repeat itself.
+const REPORT_SCORES: [&str; 4] = ["comprehensiveness", "insight", "instruction_following", "readability"];
 /// The best of each score.
 const SCORE_MAX: usize = 10;
 /// Words of a sentence that states something.
@@ -33,6 +35,13 @@ pub(super) fn write(messages: &[Message]) -> String {
     let grounding = SCORE_MAX * counts.cited / counts.all.max(1);
     let scores = SCORES.iter().zip([coherence, tool_use, grounding]);
     let mut object: Map<String, Value> = scores.map(|(name, score)| ((*name).to_owned(), json!(score.min(SCORE_MAX)))).collect();
+    // Marks of the report itself, for a rubric that asks for them.
+    let asks_for = |name: &str| messages.iter().any(|message| message.role == Role::System && message.text.contains(name));
+    let readability = SCORE_MAX * counts.distinct / counts.all.max(1);
+    let of_report = [counts.distinct, counts.cited, 3 * counts.headings, readability];
+    for (name, mark) in REPORT_SCORES.into_iter().zip(of_report).filter(|(name, _)| asks_for(name)) {
+        object.insert(name.to_owned(), json!(mark.min(SCORE_MAX)));
+    }
     let reasons = format!(
         "{} of {} statements are cited and {} are distinct; {} of 3 headings are there; the tools are named {searches} and {pages} times.",
         counts.cited, counts.all, counts.distinct, counts.headings
