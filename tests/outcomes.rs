@@ -93,6 +93,27 @@ fn a_cut_thought_is_no_answer_and_an_empty_turn_is_told() {
 }
 
 #[test]
+fn an_answer_that_a_server_took_for_reasoning_is_an_answer_and_half_of_one_is_none() {
+    let thought = "I must end with the line Exact Answer: then.\nExplanation: nobody is named.\nExact Answer: nobody\nConfidence: 90%";
+    let silent = |reasoning: &str| json!({"text": "", "reasoning": reasoning, "finish_reason": "stop"});
+    let row = row_of("", &[silent("I should say Exact Answer: soon."), silent(thought)]);
+    assert_eq!(notices(&turns(&row)[0]), ["empty_turn"]);
+    assert_eq!(row["outcome"], "answered");
+    assert!(
+        row["answer"].as_str().is_some_and(|answer| answer.starts_with("Explanation: nobody is named.\nExact Answer: nobody")),
+        "{row}"
+    );
+    let last = &turns(&row)[1];
+    assert_eq!((&last["raw"], &last["reasoning"]), (&json!(""), &json!("I must end with the line Exact Answer: then.")));
+
+    let cut = |text: &str| json!({"text": text, "finish_reason": "length"});
+    let row = row_of("max_turns = 2", &[says(&search("bridge")), cut("It was built.\n\nExact Answer: in the ye")]);
+    assert_eq!((row["outcome"].as_str(), row["limit"].as_str()), (Some("turn_limit"), Some("turns")));
+    let row = row_of("max_turns = 2", &[says(&search("bridge")), cut("It was built.\n\nExact Answer: in 1876\nConf")]);
+    assert_eq!(row["outcome"], "forced_answer");
+}
+
+#[test]
 fn calls_beyond_the_budget_are_refused_one_by_one() {
     let three = [search("bridge"), search("flood"), search("weir")].join("\n");
     let row = row_of("max_tool_calls = 2", &[says(&three), says("Exact Answer: nobody")]);

@@ -88,7 +88,11 @@ const READING: &[Fault] = &[
     (O, "the closing tag is put back wherever it fits", "a_closing_tag_is_put_back_in_the_tag_protocol_alone"),
     (O, "a turn that was begun is closed by the template", "a_begun_answer_is_gone_on_with"),
     (O, "an observation that the model made up is believed", "an_observation_that_the_model_wrote_ends_its_turn"),
-    ("vLLM", "the answer lands in the reasoning channel", "channels_are_known_when_a_server_strips_their_tokens"),
+    (
+        "vLLM",
+        "the answer lands in the reasoning channel",
+        "an_answer_that_a_server_took_for_reasoning_is_an_answer_and_half_of_one_is_none",
+    ),
     ("vLLM", "earlier reasoning does not go back to the model", "a_request_is_what_an_openai_server_expects"),
     ("vLLM", "content is null and tokens were paid", "completions_are_read_in_every_shape_that_servers_send"),
     ("Data Designer", "a model narrates its calls, and the narration is the answer", "a_text_that_says_what_it_will_do_announces_a_call"),

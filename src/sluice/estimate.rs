@@ -233,11 +233,12 @@ impl Sample<'_> {
         names.dedup();
         let roles = names.iter().map(|name| (*name, self.amounts(is_priced, |job| role(job, name)))).collect();
         let has_judge = self.jobs.iter().any(|job| job.judge.calls > 0);
+        let judge_costs = self.jobs.iter().any(|job| job.judge.cost_micros > 0);
         let seconds: Vec<f64> = self.jobs.iter().filter_map(|job| job.seconds).collect();
         PerJob {
             teacher: self.amounts(is_priced, |job| job.teacher),
             roles: if names.len() > 1 { roles } else { BTreeMap::new() },
-            judge: has_judge.then(|| self.amounts(is_priced, |job| job.judge)),
+            judge: has_judge.then(|| self.amounts(judge_costs, |job| job.judge)),
             seconds: mean(seconds.iter().copied()).map(|mean| Ranged::of(mean, self.bootstrap.range_of_mean(&seconds))),
             accepted: self.ranged(|job| f64::from(u8::from(job.accepted))),
             money_per_accepted: if is_priced { self.money_per_accepted() } else { None },

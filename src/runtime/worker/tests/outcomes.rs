@@ -175,7 +175,7 @@ async fn an_outage_that_many_notice_is_logged_once() {
     house.shutdown.request();
     assert_eq!(running.await.expect("no panic").expect("open").outages, 4);
     let said = warnings.0.lock().expect("no panic inside").clone();
-    assert_eq!(said.iter().filter(|said| said.contains("dependency is down")).count(), 1, "{said:?}");
+    assert_eq!(said.iter().filter(|said| said.contains("jobs wait for what they need")).count(), 1, "{said:?}");
     assert_eq!(said.len(), 1, "{said:?}");
 }
 
