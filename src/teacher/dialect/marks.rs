@@ -9,6 +9,8 @@ use memchr::{memchr, memchr2, memmem};
 const NAME_BYTES_MAX: usize = 128;
 /// Longest name between the bars of a special token, in bytes: longer ones are text.
 const TOKEN_BYTES_MAX: usize = 64;
+/// Bytes that are looked at one by one before a search begins.
+const NEAR_BYTES: usize = 8;
 /// The bar that DeepSeek's special tokens have in place of `|`.
 const WIDE_BAR: &[u8] = "｜".as_bytes();
 
@@ -104,11 +106,14 @@ impl<'a> Marks<'a> {
         let bytes = self.text.as_bytes();
         let mut at = from;
         loop {
-            // Looking at the next byte first spares a search at each byte of a run of brackets.
-            if !matches!(*bytes.get(at)?, b'<' | b'[') {
-                let rest = bytes.get(at..)?;
-                at += if self.is_mistral { memchr2(b'<', b'[', rest)? } else { memchr(b'<', rest)? };
-            }
+            // Looking at a few bytes first spares a search at each bracket of a text that is full of them.
+            let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+            let near = rest.iter().take(NEAR_BYTES).position(|byte| matches!(byte, b'<' | b'['));
+            at += match near {
+                Some(near) => near,
+                None if self.is_mistral => memchr2(b'<', b'[', rest)?,
+                None => memchr(b'<', rest)?,
+            };
             if let Some(mark) = self.at(at) {
                 return Some(mark);
             }

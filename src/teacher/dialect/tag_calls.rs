@@ -46,18 +46,31 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> Option<String
     is_read_back.then_some(written)
 }
 
-/// The closing tag that a stop text cut from the end. None where the text ends in one, and for what was only thought.
+/// The closing tag that a stop text cut from the end. None where the text ends in one, and for what was only thought. One pass from the end.
 pub(super) fn closing(text: &str) -> Option<&'static str> {
-    let text = text.rsplit_once("</think>").map_or(text, |(_, said)| said);
     if STOPS.iter().any(|(_, close)| text.trim_end().ends_with(close)) {
         return None;
     }
-    let opened = |(open, close): &(&str, &'static str)| {
-        let start = text.rfind(open)?;
-        let is_closed = text.rfind(close).is_some_and(|end| end > start);
-        (!is_closed).then_some((start, *close))
-    };
-    STOPS.iter().filter_map(opened).max().map(|(_, close)| close)
+    let mut closed = [false; STOPS.len()];
+    let mut before = text.as_bytes();
+    while let Some(at) = memchr::memrchr(b'<', before) {
+        let tag = text.as_bytes().get(at..).unwrap_or_default();
+        before = before.get(..at).unwrap_or_default();
+        if !matches!(tag.get(1), Some(b'/' | b'w' | b'c' | b's')) {
+            continue;
+        }
+        if tag.starts_with(b"</think>") {
+            return None;
+        }
+        for ((open, close), is_closed) in STOPS.iter().zip(&mut closed) {
+            if tag.starts_with(close.as_bytes()) {
+                *is_closed = true;
+            } else if tag.starts_with(open.as_bytes()) && !*is_closed {
+                return Some(close);
+            }
+        }
+    }
+    None
 }
 
 impl<'a> Walk<'a> {

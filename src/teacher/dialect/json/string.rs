@@ -61,6 +61,11 @@ impl Reader<'_> {
                     self.escape(&mut string)?;
                     copied = self.at;
                 }
+                // No mark begins with two of them.
+                b'<' if rest.get(step + 1) == Some(&b'<') => {
+                    let run = rest.get(step..).unwrap_or_default().iter().take_while(|byte| **byte == b'<').count();
+                    self.at += run - 1;
+                }
                 b'<' | b'[' => match self.marks.and_then(|within| within.at(self.at)) {
                     None => self.at += 1,
                     Some(_) if marks == MARKS_WITHIN_MAX => return Err(Broken::OpenString),
