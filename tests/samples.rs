@@ -146,14 +146,17 @@ fn what_was_spent_is_known_when_the_ledger_was_lost() {
     assert!(graded(&house) <= before + 2, "{before} and then {}", graded(&house));
 }
 
+/// A judge who always says the same.
+struct Says(&'static str);
+
 /// Finds everything fit.
-struct Kind;
+const FIT: Says = Says("{\"correct\": true, \"score\": 1.0, \"reasons\": \"fit\"}");
 
 #[async_trait]
-impl Teacher for Kind {
+impl Teacher for Says {
     async fn complete(&self, _request: &Request) -> Result<Completion, TeacherError> {
         let usage = Usage { prompt_tokens: 50, completion_tokens: 10, calls: 1, ..Usage::default() };
-        let text = "{\"correct\": true, \"score\": 1.0, \"reasons\": \"fit\"}".to_owned();
+        let text = self.0.to_owned();
         Ok(Completion { text, reasoning: None, calls: Vec::new(), finish_reason: FinishReason::Stop, usage, model: None })
     }
 }
@@ -161,7 +164,7 @@ impl Teacher for Kind {
 #[test]
 fn a_judge_with_a_price_is_paid_from_the_same_budget() {
     // Slower than synthesis, so that candidates pile up before it.
-    let judge = Server::of(Arc::new(Kind), Duration::from_millis(100));
+    let judge = Server::of(Arc::new(FIT), Duration::from_millis(100));
     let campaign = format!(
         "[teacher]\nkind = \"heuristic\"\nconcurrency = 2\n[judge]\nkind = \"http\"\n\
          endpoints = [\"{}\"]\nmodel = \"kind\"\nprice = {{ prompt = 0.0, completion = 10.0 }}\n[budget]\nmoney = 0.0005\n",
@@ -200,4 +203,23 @@ fn a_job_that_reaches_its_own_budget_answers_with_what_it_has() {
         assert!(calls <= 16 + researchers().count() as u64 + 1, "{calls}");
     }
     assert!(limited > 6, "{limited}");
+}
+
+#[test]
+fn what_failed_in_grading_was_paid_for_and_is_known_when_the_ledger_was_lost() {
+    let judge = Server::of(Arc::new(Says("I would rather not say.")), Duration::ZERO);
+    let campaign = format!(
+        "[teacher]\nkind = \"heuristic\"\nconcurrency = 2\n[judge]\nkind = \"http\"\nendpoints = [\"{}\"]\nmodel = \"mute\"\n\
+         [budget]\ncalls = 60\n",
+        judge.address
+    );
+    let house = House::new(24, "", &campaign);
+    assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(130));
+    let before = graded(&house);
+    assert!(before > 2, "{before}");
+    std::fs::remove_dir_all(house.dataset().join(".ledger")).expect("it was there");
+    let again = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(again.code, Some(130), "{}", again.text());
+    // What was under way begins again: two trajectories, and judgements of two.
+    assert!(graded(&house) <= before + 4, "{before} and then {}", graded(&house));
 }

@@ -3,8 +3,6 @@
 //! Shard by shard, so memory is one shard's. It may run beside workers, twice, or be killed: everything it notes is a set. A failed job is
 //! not noted as done, because a person's retry of it may be on its way.
 
-use std::collections::BTreeSet;
-
 use dataset::DatasetError;
 use dataset::frozen::FrozenSeeds;
 use dataset::part::{self, Listing};
@@ -44,18 +42,18 @@ pub async fn rebuild(
             let ranks: Vec<u64> = jobs.iter().filter(|(_, job)| terminal(job)).map(|(rank, _)| *rank).collect();
             ledger.note_terminal(grade.short(), shard, &ranks).await?;
         }
+        let costs = Costs { archive, keys: &keys, grade, shard, listing: &listing };
         match part::read_index(archive, &keys, grade, shard).await? {
             Some((index, _)) if listing.agrees_with(&index) => {
                 spent += index.sums.teacher;
                 spent += index.sums.judge;
                 // What failed has no row, and was paid for all the same.
                 if !settings.budget.is_unlimited() {
-                    spent += spent_in_vain(archive, &keys, grade, shard, &listing).await?;
-                    spent += synthesised(archive, &keys, shard, listing.ended.iter()).await?;
+                    spent += costs.of_failed().await?;
                 }
             }
             // Reading every object is worth it only where spending has a limit.
-            _ if !settings.budget.is_unlimited() => spent += spent_in(archive, &keys, grade, shard, &listing).await?,
+            _ if !settings.budget.is_unlimited() => spent += costs.of_all().await?,
             _ => {}
         }
     }
@@ -63,65 +61,61 @@ pub async fn rebuild(
     Ok(true)
 }
 
-/// What the jobs of a shard cost, as its objects say. An object that cannot be read costs nothing here; whoever needs it says what is wrong.
-async fn spent_in(
-    archive: &dyn Archive,
-    keys: &CampaignKeys,
-    grade: &Digest,
+/// One shard, for what its jobs cost. An object that cannot be read costs nothing here; whoever needs it says what is wrong.
+struct Costs<'a> {
+    archive: &'a dyn Archive,
+    keys: &'a CampaignKeys,
+    grade: &'a Digest,
     shard: u64,
-    listing: &Listing,
-) -> Result<Usage, PublishError> {
-    let mut spent = Usage::default();
-    for job in &listing.verdicts {
-        let bytes = archive.get(&keys.verdict(grade, shard, job)).await.map_err(DatasetError::from)?;
-        let object = bytes.and_then(|bytes| model::wire::decode_object::<VerdictObject>("a verdict", &bytes).ok());
-        if let Some(object) = object {
-            spent += object.trajectory.usage;
-            spent += object.verdict.judge.map(|judge| judge.usage).unwrap_or_default();
+    listing: &'a Listing,
+}
+
+impl Costs<'_> {
+    /// Of all jobs, as its objects say.
+    async fn of_all(&self) -> Result<Usage, PublishError> {
+        let mut spent = self.of_failed().await?;
+        for job in &self.listing.verdicts {
+            let object = self.get(&self.keys.verdict(self.grade, self.shard, job)).await?;
+            let object = object.and_then(|bytes| model::wire::decode_object::<VerdictObject>("a verdict", &bytes).ok());
+            if let Some(VerdictObject { verdict, trajectory }) = object {
+                spent += trajectory.usage;
+                spent += verdict.judge.map(|judge| judge.usage).unwrap_or_default();
+            }
         }
+        let written = self.archive.list(&self.keys.trajectories(self.shard)).await.map_err(DatasetError::from)?;
+        let written = written.iter().filter_map(|object| model::layout::job_of_key(&object.key));
+        let ungraded: Vec<JobId> =
+            written.filter(|job| !self.listing.verdicts.contains(job) && !self.listing.ended.contains(job)).collect();
+        Ok(spent + self.of_trajectories(&ungraded).await?)
     }
-    let written = archive.list(&keys.trajectories(shard)).await.map_err(DatasetError::from)?;
-    let written: BTreeSet<JobId> = written.iter().filter_map(|object| model::layout::job_of_key(&object.key)).collect();
-    spent += synthesised(archive, keys, shard, written.difference(&listing.verdicts)).await?;
-    spent += spent_in_vain(archive, keys, grade, shard, listing).await?;
-    Ok(spent)
-}
 
-/// What the trajectories of `jobs` cost, as far as there are any.
-async fn synthesised(
-    archive: &dyn Archive,
-    keys: &CampaignKeys,
-    shard: u64,
-    jobs: impl Iterator<Item = &JobId>,
-) -> Result<Usage, PublishError> {
-    let mut spent = Usage::default();
-    for job in jobs {
-        let bytes = archive.get(&keys.trajectory(shard, job)).await.map_err(DatasetError::from)?;
-        let trajectory = bytes.and_then(|bytes| model::wire::decode_object::<Trajectory>("a trajectory", &bytes).ok());
-        spent += trajectory.map(|trajectory| trajectory.usage).unwrap_or_default();
-    }
-    Ok(spent)
-}
-
-/// What the jobs of a shard cost that failed, in synthesis or in grading, beside the trajectories there are of them.
-async fn spent_in_vain(
-    archive: &dyn Archive,
-    keys: &CampaignKeys,
-    grade: &Digest,
-    shard: u64,
-    listing: &Listing,
-) -> Result<Usage, PublishError> {
-    let mut spent = Usage::default();
-    for job in &listing.ended {
-        for key in [keys.ended(shard, job), keys.grade_ended(grade, shard, job)] {
-            let bytes = archive.get(&key).await.map_err(DatasetError::from)?;
-            let ended = bytes.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
-            for entry in ended.iter().flat_map(|ended| &ended.journal) {
-                if let Fact::Completion(completion) = &entry.fact {
-                    spent += completion.usage;
+    /// Of those that failed, in synthesis or in grading: their journals, and the trajectories there are of them. They have no row.
+    async fn of_failed(&self) -> Result<Usage, PublishError> {
+        let mut spent = self.of_trajectories(&self.listing.ended).await?;
+        for job in &self.listing.ended {
+            for key in [self.keys.ended(self.shard, job), self.keys.grade_ended(self.grade, self.shard, job)] {
+                let ended = self.get(&key).await?.and_then(|bytes| serde_json::from_slice::<Ended>(&bytes).ok());
+                for entry in ended.iter().flat_map(|ended| &ended.journal) {
+                    if let Fact::Completion(completion) = &entry.fact {
+                        spent += completion.usage;
+                    }
                 }
             }
         }
+        Ok(spent)
     }
-    Ok(spent)
+
+    async fn of_trajectories(&self, jobs: impl IntoIterator<Item = &JobId>) -> Result<Usage, PublishError> {
+        let mut spent = Usage::default();
+        for job in jobs {
+            let bytes = self.get(&self.keys.trajectory(self.shard, job)).await?;
+            let trajectory = bytes.and_then(|bytes| model::wire::decode_object::<Trajectory>("a trajectory", &bytes).ok());
+            spent += trajectory.map(|trajectory| trajectory.usage).unwrap_or_default();
+        }
+        Ok(spent)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        Ok(self.archive.get(key).await.map_err(DatasetError::from)?)
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use model::{GoldMet, Seed, Thread};
+
 use crate::error::CorpusError;
 use crate::snapshot::Corpus;
 
@@ -33,6 +35,11 @@ impl Gold {
         }
         let documents = u32::try_from(found.len() + missing.len()).unwrap_or(u32::MAX);
         Ok(Self { urls: found, documents })
+    }
+
+    /// What `threads` met of the gold documents of `seed`, whose these are.
+    pub fn met(&self, seed: &Seed, threads: &[Thread]) -> Option<GoldMet> {
+        GoldMet::of(seed, threads).map(|met| GoldMet { documents: self.documents, ..met })
     }
 }
 

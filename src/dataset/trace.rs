@@ -226,9 +226,10 @@ fn as_written(turn: &Turn) -> Cow<'_, str> {
 
 /// `written` cut behind each of its calls but the last, so that what each returned can follow it; whole where its calls are not told apart.
 fn by_call(written: &str, calls: usize) -> Vec<&str> {
-    let thought = tags(written).into_iter().rfind(|at| at.tag == ProtocolTag::Think).map_or(0, |at| at.range.end);
-    let is_end = |at: &TagAt| at.closes && matches!(at.tag, ProtocolTag::WebSearch | ProtocolTag::CrawlPage) && at.range.start >= thought;
-    let ends: Vec<usize> = tags(written).into_iter().filter(is_end).map(|at| at.range.end).collect();
+    let found = tags(written);
+    let thought = found.iter().rfind(|at| at.tag == ProtocolTag::Think).map_or(0, |at| at.range.end);
+    let is_end = |at: &&TagAt| at.closes && matches!(at.tag, ProtocolTag::WebSearch | ProtocolTag::CrawlPage) && at.range.start >= thought;
+    let ends: Vec<usize> = found.iter().filter(is_end).map(|at| at.range.end).collect();
     if ends.len() != calls {
         return vec![written];
     }

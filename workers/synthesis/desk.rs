@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use corpus::{Browser, Corpus, CorpusError, Gold, ToolLimits};
-use model::{Action, Citation, Observation, Retrieval, Seed, Turn};
+use model::{Action, Citation, GoldMet, Observation, Retrieval, Seed, Thread, Turn};
 
 /// The browser of one job.
 pub(crate) struct Desk {
@@ -94,9 +94,9 @@ impl Desk {
         Ok(())
     }
 
-    /// How many gold documents the seed has.
-    pub(crate) fn gold_documents(&self) -> u32 {
-        self.gold.documents
+    /// What `threads` met of the gold documents of `seed`, at whose desk this is.
+    pub(crate) fn met(&self, seed: &Seed, threads: &[Thread]) -> Option<GoldMet> {
+        self.gold.met(seed, threads)
     }
 
     /// The gold documents among what `actions` have shown and opened.

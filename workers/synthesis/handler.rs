@@ -137,7 +137,7 @@ impl SynthesisHandler {
             replayed: journal.replayed(),
             worker: context.worker.clone(),
         };
-        let gold = GoldMet::of(&seed, &research.threads).map(|met| GoldMet { documents: desk.gold_documents(), ..met });
+        let gold = desk.met(&seed, &research.threads);
         let trajectory = self.trajectory(message, seed, research, gold, provenance);
         let key = self.keys.trajectory(message.job.place.shard, &message.job.id);
         let bytes = blocking(move || model::wire::encode_object("a trajectory", &trajectory)).await?;

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use corpus::{Corpus, Gold};
-use model::{Attribution, Citation, GoldMet, Retrieval, Row};
+use model::{Attribution, Citation, Retrieval, Row};
 
 use super::VerifyReport;
 
@@ -19,7 +19,7 @@ pub(super) fn check_gold(row: &Row, corpus: &Corpus, report: &mut VerifyReport) 
         }
     };
     check_turns(row, &gold, report);
-    let met = GoldMet::of(&row.seed, &row.threads).map(|met| GoldMet { documents: gold.documents, ..met });
+    let met = gold.met(&row.seed, &row.threads);
     // Rows of `browse` that were written before trajectories said it have none.
     let is_from_before = row.gold.is_none() && row.recipe == "browse";
     if row.gold != met && !is_from_before {

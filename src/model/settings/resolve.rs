@@ -156,9 +156,9 @@ fn check_together(settings: &Settings, check: &mut Check) {
         check.that(is_tags, "recipe.strict", "true", "false, or set teacher.dialect = \"tags\", whose calls it is about");
     }
     let is_free = |teacher: &TeacherSettings| matches!(teacher.kind, TeacherKind::Http(_)) && teacher.price.is_none();
-    let has_price = settings.teacher.price.is_some()
-        || settings.teacher.roles.named().any(|(_, role)| role.price.is_some())
-        || matches!(settings.judge.kind, JudgeKind::Http { price: Some(_), .. });
+    let has_price = settings.teacher.price.is_some() || settings.teacher.roles.named().any(|(_, role)| role.price.is_some());
+    // A judge is paid by the campaign, and by no job.
+    let is_judge_priced = matches!(settings.judge.kind, JudgeKind::Http { price: Some(_), .. });
     let limited: Vec<&str> = std::iter::once(("budget", settings.budget))
         .chain(settings.recipe.costs())
         .filter_map(|(table, limits)| limits.money_micros.map(|_| table))
@@ -168,7 +168,7 @@ fn check_together(settings: &Settings, check: &mut Check) {
         check.that(!is_judge_free || settings.budget.money_micros.is_none(), "judge.price", "absent", COUNTED);
         for table in limited {
             let rule = "absent, or give teacher.price: without it nothing is known to cost money";
-            check.that(has_price, &format!("{table}.money"), "given", rule);
+            check.that(has_price || is_judge_priced && table == "budget", &format!("{table}.money"), "given", rule);
         }
         // A model without a price would spend the budget unseen.
         let roles = settings.teacher.roles.named().map(|(name, role)| (format!("teacher.{name}"), role));
@@ -294,6 +294,12 @@ mod tests {
         let judged = format!("{priced}[judge]\nkind = \"http\"\nmodel = \"j\"\nendpoints = [\"http://a/v1\"]\n");
         assert!(of(&judged).expect_err("it would spend unseen").contains("judge.price"));
         assert_eq!(of(&format!("{judged}{priced}")), Ok(()));
+        let rehearsed = |table: &str| {
+            let judge = format!("[judge]\nkind = \"http\"\nmodel = \"j\"\nendpoints = [\"http://a/v1\"]\n{priced}");
+            written(&format!("kind = \"heuristic\"\n{table}{judge}")).resolve(Path::new("/")).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(rehearsed("[budget]\nmoney = 1.0\n"), Ok(()), "the judge alone costs something");
+        assert!(rehearsed("[recipe.job]\nmoney = 1.0\n").expect_err("no job pays the judge").contains("recipe.job.money"));
     }
 
     #[test]
