@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::json::{self, Reader};
+use super::white::{trim, trim_start};
 
 /// A call as understood.
 #[derive(Debug, Default, PartialEq)]
@@ -80,7 +81,7 @@ pub(super) fn from_value(value: Value, may_close: bool) -> Result<(Map<String, V
         Value::Null => Ok((Map::new(), Vec::new())),
         Value::String(text) => {
             let (object, mut repairs) = from_text(&text, may_close)?;
-            if !text.trim().is_empty() {
+            if !trim(&text).is_empty() {
                 repairs.push("read arguments written as a string".to_owned());
             }
             Ok((object, repairs))
@@ -91,7 +92,7 @@ pub(super) fn from_value(value: Value, may_close: bool) -> Result<(Map<String, V
 
 /// Arguments given as text, as a native call has them. `may_close` says whether brackets left open at the end may be closed.
 pub(super) fn from_text(text: &str, may_close: bool) -> Result<(Map<String, Value>, Vec<String>), String> {
-    let text = text.trim();
+    let text = trim(text);
     if text.is_empty() || matches!(text, "null" | "None") {
         return Ok((Map::new(), Vec::new()));
     }
@@ -113,7 +114,7 @@ fn encoded_twice(text: &str, may_close: bool) -> Result<(Map<String, Value>, Vec
     let value = reader.one().map_err(|broken| format!("its arguments cannot be read: {}", broken.reason()))?;
     reader.skip_space();
     match value {
-        Value::String(inner) if reader.is_at_end() && inner.trim_start().starts_with('{') => from_value(Value::String(inner), may_close),
+        Value::String(inner) if reader.is_at_end() && trim_start(&inner).starts_with('{') => from_value(Value::String(inner), may_close),
         _ => Err("its arguments are not a JSON object".to_owned()),
     }
 }

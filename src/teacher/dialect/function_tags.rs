@@ -1,7 +1,7 @@
 //! `<function=name><parameter=key>value</parameter>…</function>`, alone or within `<tool_call>` (Qwen3-Coder); also JSON arguments within
-//! `<function=name>` (Llama).
+//! `<function=name>` (Llama), and `<invoke name="…"><parameter name="…">` (DeepSeek V3.2, with a prefix).
 //!
-//! The form does not tell a text from a number. A value that can be read as JSON and is no string is read as that; strings that look like
+//! The first form does not tell a text from a number. A value that can be read as JSON and is no string is read as that; strings that look like
 //! it are written as JSON within the function. What type a parameter has is the tool box's business, which takes a number for a text and
 //! the reverse.
 
@@ -9,14 +9,17 @@ use serde_json::{Map, Value};
 
 use super::arguments::{self, Call};
 use super::json::{Reader, VALUES_MAX};
-use super::llama;
 use super::marks::{Kind, Mark, Marks};
 use super::problem::Problem;
 use super::spaced::{guarded, spaced};
 use super::text::Walk;
+use super::white::trim;
+use super::{llama, marked};
 
 /// What a row calls a call with parameters.
 pub(super) const FORM: &str = "qwen3_coder";
+/// What a row calls one with parameters within `<invoke name="…">`.
+const INVOKE: &str = "invoke";
 /// Longest scalar that is read as JSON, in bytes.
 const SCALAR_BYTES_MAX: usize = 32;
 /// Longest name of a parameter that is written as a tag, in bytes.
@@ -48,7 +51,7 @@ fn typed(written: &str) -> Value {
         Some(b'{' | b'[') => {
             let mut reader = Reader::of(written, false);
             match reader.one() {
-                Ok(value) if reader.rest().trim().is_empty() && reader.repairs().is_empty() => value,
+                Ok(value) if trim(reader.rest()).is_empty() && reader.repairs().is_empty() => value,
                 _ => text(),
             }
         }
@@ -65,31 +68,40 @@ fn typed(written: &str) -> Value {
 
 impl<'a> Walk<'a> {
     /// Reads the element that `open` opens, for a call that begins at `start`.
-    pub(super) fn function(&mut self, start: usize, open: Mark<'a>) {
-        let mut call = Call { name: open.name.to_owned(), ..Call::default() };
-        let mut is_too_large = false;
-        let mut at = open.end;
+    pub(super) fn function(&mut self, start: usize, open: Mark) {
+        let mut call = Call { name: self.marks.name(open).to_owned(), ..Call::default() };
+        let mut parameters = 0;
+        let mut at = open.end();
         // The text of the element goes to `inner_end`, the element itself to `end`.
         let (is_closed, inner_end, end) = loop {
             let Some(mark) = self.mark_from(at) else { break (false, self.len(), self.len()) };
             match mark.kind {
                 Kind::ParameterOpen => {
-                    is_too_large |= call.arguments.len() >= VALUES_MAX;
-                    at = if is_too_large { mark.end } else { self.parameter(mark, &mut call) };
+                    parameters += 1;
+                    at = if parameters > VALUES_MAX { mark.end() } else { self.parameter(mark, &mut call) };
                 }
-                Kind::FunctionClose => break (true, mark.start, mark.end),
+                Kind::FunctionClose => break (true, mark.start, mark.end()),
                 Kind::FunctionOpen | Kind::CallOpen | Kind::CallClose => break (false, mark.start, mark.start),
-                _ => at = mark.end,
+                _ => at = mark.end(),
             }
         };
-        let is_json = call.arguments.is_empty() && !self.part(open.end, inner_end).trim().is_empty();
-        let form = if is_json { llama::FORM } else { FORM };
-        let call = if is_too_large {
+        let is_json = call.arguments.is_empty() && !trim(self.part(open.end(), inner_end)).is_empty();
+        let tag = self.marks.written(open);
+        let form = match () {
+            _ if is_json => llama::FORM,
+            _ if tag.starts_with("<function") => FORM,
+            _ if tag.starts_with("<invoke") => INVOKE,
+            _ => marked::DEEPSEEK,
+        };
+        if !tag.ends_with('>') {
+            call.note("added `>` behind the name");
+        }
+        let call = if parameters > VALUES_MAX {
             Err("it has too many parameters".to_owned())
         } else if !is_closed && self.cut && end == self.len() {
             Err("the token limit cut it before `</function>`".to_owned())
         } else {
-            finish(call, is_closed, self.part(open.end, inner_end))
+            finish(call, is_closed, self.part(open.end(), inner_end))
         };
         match call {
             Ok(call) => self.add(call, form),
@@ -99,9 +111,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds the parameter that `open` opens; gives where the text goes on.
-    fn parameter(&self, open: Mark<'a>, call: &mut Call) -> usize {
+    fn parameter(&self, open: Mark, call: &mut Call) -> usize {
         let mut first_token = None;
-        let mut at = open.end;
+        let mut at = open.end();
         let close = loop {
             let Some(mark) = self.mark_from(at) else { break None };
             match mark.kind {
@@ -109,18 +121,26 @@ impl<'a> Walk<'a> {
                 Kind::Token => first_token = first_token.or(Some(mark.start)),
                 _ => {}
             }
-            at = mark.end;
+            at = mark.end();
         };
         // A value that is never closed ends where the turn does.
         let end = close.map_or(first_token.unwrap_or(self.len()), |mark| mark.start);
-        let value = self.part(open.end, end);
-        let value = value.strip_prefix('\n').unwrap_or(value);
-        let value = value.strip_suffix('\n').unwrap_or(value);
-        if call.arguments.insert(open.name.to_owned(), typed(value)).is_some() {
-            call.note(format!("kept the last of several `{}`", open.name));
+        let written = self.part(open.end(), end);
+        let value = match self.marks.attribute(open, "string") {
+            // DeepSeek says which are texts, and writes them as they are.
+            Some("true") => Value::from(written),
+            Some(_) => typed(trim(written)),
+            None => {
+                let line = written.strip_prefix('\n').unwrap_or(written);
+                typed(line.strip_suffix('\n').unwrap_or(line))
+            }
+        };
+        let name = self.marks.name(open);
+        if call.arguments.insert(name.to_owned(), value).is_some() {
+            call.note(format!("kept the last of several `{name}`"));
         }
         match close {
-            Some(mark) if mark.kind == Kind::ParameterClose => mark.end,
+            Some(mark) if mark.kind == Kind::ParameterClose => mark.end(),
             other => {
                 call.note("closed `<parameter>`");
                 other.map_or(self.len(), |mark| mark.start)

@@ -14,11 +14,14 @@ use super::marks::{Kind, Mark};
 use super::problem::Problem;
 use super::spaced::guarded;
 use super::text::{self, ATTEMPTS_MAX, Found, Walk};
+use super::white::trim_start;
 
 /// What a row calls this form.
 const FORM: &str = "harmony";
 /// Namespaces of tools; a name within them is the tool's.
 const NAMESPACES: [&str; 2] = ["functions", "browser"];
+/// Longest header, in bytes.
+const HEADER_BYTES_MAX: usize = 512;
 /// Words of a header before its content, at most.
 const HEADER_WORDS_MAX: usize = 6;
 
@@ -30,9 +33,10 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> String {
 
 /// The token that a stop text, or the end of the turn, cut from the last message.
 pub(super) fn closing(text: &str) -> Option<&'static str> {
-    let content = text.rfind("<|message|>")?;
-    let is_closed = ["<|end|>", "<|call|>", "<|return|>"].iter().any(|token| text.get(content..).is_some_and(|rest| rest.contains(token)));
-    let before = text.get(..content)?;
+    let content = memmem::rfind(text.as_bytes(), b"<|message|>")?;
+    let rest = text.as_bytes().get(content..)?;
+    let is_closed = ["<|end|>", "<|call|>", "<|return|>"].iter().any(|token| memmem::find(rest, token.as_bytes()).is_some());
+    let before = text.get(text.floor_char_boundary(content.saturating_sub(HEADER_BYTES_MAX))..content)?;
     // A recipient stands behind the token that begins the message, or behind one that ends the message before.
     let header = ["<|start|>", "<|end|>", "<|call|>"].iter().filter_map(|token| before.rfind(token)).max().and_then(|at| before.get(at..));
     let is_call = header.unwrap_or(before).split_whitespace().any(|word| word.contains("to=") && !word.ends_with("to=assistant"));
@@ -53,7 +57,7 @@ struct Header<'a> {
 
 impl<'a> Walk<'a> {
     /// Reads the message whose header begins with `first`.
-    pub(super) fn harmony(&mut self, first: Mark<'a>) {
+    pub(super) fn harmony(&mut self, first: Mark) {
         let header = self.header(first);
         let is_ours = header.role.is_none_or(|role| role == "assistant");
         if !is_ours && header.is_complete {
@@ -61,10 +65,10 @@ impl<'a> Walk<'a> {
         }
         self.show_until(first.start);
         if !is_ours {
-            return self.go_on(first.end);
+            return self.go_on(first.end());
         }
         match (header.recipient, header.channel) {
-            (Some(recipient), _) => self.message_to(recipient, first, &header),
+            (Some(recipient), _) => self.message_to(recipient, &header),
             (None, Some("analysis")) => self.analysis(header.content_at),
             (None, _) => {
                 // One message does not run into the next.
@@ -76,16 +80,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn header(&self, first: Mark<'a>) -> Header<'a> {
+    fn header(&self, first: Mark) -> Header<'a> {
         let mut header = Header::default();
         let mut mark = first;
         loop {
-            let next = self.mark_from(mark.end);
+            let next = self.mark_from(mark.end());
             let end = next.map_or(self.len(), |next| next.start);
-            header.content_at = mark.end + header_words(mark.kind, self.part(mark.end, end), &mut header);
+            header.content_at = mark.end() + header_words(mark.kind, self.part(mark.end(), end), &mut header);
             match next {
                 Some(next) if next.kind == Kind::Content => {
-                    (header.is_complete, header.content_at) = (true, next.end);
+                    (header.is_complete, header.content_at) = (true, next.end());
                     return header;
                 }
                 Some(next) if next.kind == Kind::Constrain || next.kind == Kind::Channel && header.channel.is_none() => mark = next,
@@ -100,14 +104,14 @@ impl<'a> Walk<'a> {
             match self.mark_from(at) {
                 None => break self.len(),
                 Some(mark) if matches!(mark.kind, Kind::ContentEnd | Kind::Start | Kind::Channel) => break mark.start,
-                Some(mark) => at = mark.end,
+                Some(mark) => at = mark.end(),
             }
         };
-        self.found.reasoning.push(self.part(from, end).trim());
+        self.found.think(self.part(from, end));
         self.go_on(end);
     }
 
-    fn message_to(&mut self, recipient: &'a str, first: Mark<'a>, header: &Header<'a>) {
+    fn message_to(&mut self, recipient: &'a str, header: &Header<'a>) {
         if !self.attempt() {
             return;
         }
@@ -119,7 +123,7 @@ impl<'a> Walk<'a> {
                 }
                 self.take_calls(calls, FORM, &reader, Kind::ContentEnd);
             }
-            Err(reason) => self.give_up(Mark { end: header.content_at, ..first }, Kind::ContentEnd, reason),
+            Err(reason) => self.give_up(header.content_at, Kind::ContentEnd, reason),
         }
     }
 }
@@ -129,8 +133,8 @@ fn header_words<'a>(kind: Kind, part: &'a str, header: &mut Header<'a>) -> usize
     let mut is_expected = true;
     let mut rest = part;
     for _ in 0..HEADER_WORDS_MAX {
-        let trimmed = rest.trim_start();
-        let len = trimmed.find(char::is_whitespace).unwrap_or(trimmed.len());
+        let trimmed = trim_start(rest);
+        let len = trimmed.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(trimmed.len());
         let word = trimmed.get(..len).unwrap_or_default();
         match word.strip_prefix("to=") {
             Some("assistant" | "user" | "all") => {}
@@ -165,8 +169,8 @@ fn read_call(recipient: &str, reader: &mut Reader<'_>) -> Result<Vec<Call>, Stri
 }
 
 /// Reads a text whose special tokens a server has stripped, if it is one.
-pub(super) fn read_stripped(text: &str, cut: bool) -> Option<Found<'_>> {
-    let first = text.trim_start();
+pub(super) fn read_stripped(text: &str, cut: bool) -> Option<Found> {
+    let first = trim_start(text);
     let begins = ["analysis", "commentary"].iter().any(|channel| first.starts_with(channel));
     let has = |words: &str| memmem::find(first.as_bytes(), words.as_bytes()).is_some();
     if !begins || has("<|") || !(has("assistantfinal") || has("assistantcommentary")) {
@@ -180,7 +184,7 @@ pub(super) fn read_stripped(text: &str, cut: bool) -> Option<Found<'_>> {
         rest = behind;
         let is_last = behind.is_none();
         if let Some(reasoning) = message.strip_prefix("analysis") {
-            found.reasoning.push(reasoning.trim());
+            found.think(reasoning);
         } else if let Some((recipient, arguments)) = message.strip_prefix("commentary").and_then(stripped_call) {
             let mut reader = Reader::of(arguments, !(cut && is_last));
             match read_call(recipient, &mut reader) {
@@ -195,7 +199,7 @@ pub(super) fn read_stripped(text: &str, cut: bool) -> Option<Found<'_>> {
             let inner = text::read(model::settings::Dialect::Hermes, shown, cut && is_last);
             found.visible.push_str(if found.visible.is_empty() { "" } else { "\n\n" });
             found.visible.push_str(&inner.visible);
-            found.reasoning.extend(inner.reasoning);
+            found.think(&inner.reasoning);
             found.calls.extend(inner.calls);
             found.problems.extend(inner.problems);
         }
@@ -218,7 +222,7 @@ fn stripped_message(text: &str, may_split: bool) -> (&str, Option<&str>) {
 
 /// Recipient and arguments behind `commentary`: ` to=functions.search json{…}`.
 fn stripped_call(text: &str) -> Option<(&str, &str)> {
-    let rest = text.trim_start().strip_prefix("to=")?;
+    let rest = trim_start(text).strip_prefix("to=")?;
     let brace = rest.find('{')?;
     let recipient = rest.get(..brace)?.split_whitespace().next()?;
     Some((recipient, rest.get(brace..)?))

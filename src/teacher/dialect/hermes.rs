@@ -9,6 +9,7 @@ use super::json::Reader;
 use super::marks::{Kind, Mark};
 use super::spaced::guarded;
 use super::text::Walk;
+use super::white::trim_start;
 
 /// What a row calls this form.
 pub(super) const FORM: &str = "hermes";
@@ -29,19 +30,19 @@ fn enclose(call: &Value) -> String {
 
 impl<'a> Walk<'a> {
     /// Reads what `<tool_call>` opens: JSON, or a function element.
-    pub(super) fn call(&mut self, open: Mark<'a>) {
+    pub(super) fn call(&mut self, open: Mark) {
         self.show_until(open.start);
         if !self.attempt() {
             return;
         }
-        let next = self.mark_from(open.end);
-        let first = self.part(open.end, next.map_or(self.len(), |next| next.start)).trim_start();
+        let next = self.mark_from(open.end());
+        let first = trim_start(self.part(open.end(), next.map_or(self.len(), |next| next.start)));
         if let Some(function) = next.filter(|next| next.kind == Kind::FunctionOpen && !first.starts_with(['{', '['])) {
             self.function(open.start, function);
             self.leave_if(Kind::CallClose);
             return;
         }
-        let mut reader = Reader::between(self.marks, open.end, !self.cut);
+        let mut reader = Reader::between(self.marks, open.end(), !self.cut);
         let read = reader.values().map_err(|broken| broken.reason().to_owned()).and_then(|values| {
             let mut calls: Vec<Call> = Vec::new();
             for value in values {
@@ -51,7 +52,7 @@ impl<'a> Walk<'a> {
         });
         match read {
             Ok(calls) => self.take_calls(calls, FORM, &reader, Kind::CallClose),
-            Err(reason) => self.give_up(open, Kind::CallClose, reason),
+            Err(reason) => self.give_up(open.end(), Kind::CallClose, reason),
         }
     }
 }

@@ -7,6 +7,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::marks::Marks;
+use super::white::{self, trim};
 
 mod repair;
 mod string;
@@ -93,10 +94,10 @@ fn measure_value(value: &Value, levels: usize, values_left: &mut usize) -> Resul
 
 /// `text` without white space and the code fence around it.
 pub(super) fn without_fence(text: &str) -> &str {
-    let text = text.trim();
+    let text = trim(text);
     let Some(inner) = text.strip_prefix("```") else { return text };
     let inner = inner.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    inner.strip_suffix("```").unwrap_or(inner).trim()
+    trim(inner.strip_suffix("```").unwrap_or(inner))
 }
 
 /// Reads values from a place in a text on.
@@ -158,10 +159,12 @@ impl<'a> Reader<'a> {
         self.repairs &= !repair.bit();
     }
 
+    #[inline]
     fn has(&self, repair: Repair) -> bool {
         self.repairs & repair.bit() != 0
     }
 
+    #[inline]
     pub(super) fn note(&mut self, repair: Repair) {
         if self.grammar == Grammar::Json
             || matches!(repair, Repair::OpenBrackets | Repair::InnerQuote | Repair::LineBreak | Repair::MissingComma)
@@ -229,14 +232,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn is_mark(&self, at: usize) -> bool {
         self.marks.is_some_and(|marks| marks.at(at).is_some())
     }
@@ -247,37 +253,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte, unless the text ends here or a mark begins.
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.byte().filter(|byte| !(matches!(byte, b'<' | b'[') && self.is_mark(self.at)))
     }
 
     /// Goes behind the next byte if it is fit.
+    #[inline]
     pub(super) fn take(&mut self, is_fit: impl Fn(u8) -> bool) -> bool {
         let is_taken = self.peek().is_some_and(is_fit);
         self.at += usize::from(is_taken);
         is_taken
     }
 
+    #[inline]
     pub(super) fn skip_space(&mut self) {
-        self.at = self.behind_space(self.at);
-    }
-
-    /// Where the white space ends that begins at `at`.
-    fn behind_space(&self, mut at: usize) -> usize {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(at) {
-            if byte.is_ascii_whitespace() {
-                at += 1;
-            } else if byte.is_ascii() {
-                break;
-            } else {
-                match self.text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| c.is_whitespace()) {
-                    Some(space) => at += space.len_utf8(),
-                    None => break,
-                }
-            }
-        }
-        at
+        self.at = white::behind(self.text.as_bytes(), self.at);
     }
 
     /// The value that comes next, `depth` levels within others.

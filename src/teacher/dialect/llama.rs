@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::pythonic;
 use super::spaced::guarded;
 use super::text::{Found, Walk};
+use super::white::{trim_end, trim_start};
 
 /// What a row calls this form where it is the model's own.
 pub(super) const FORM: &str = "llama_json";
@@ -25,13 +26,13 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> String {
 
 impl<'a> Walk<'a> {
     /// Reads what stands behind `<|python_tag|>` or between `<|python_start|>` and `<|python_end|>`: JSON, or calls in Python.
-    pub(super) fn python(&mut self, open: Mark<'a>) {
+    pub(super) fn python(&mut self, open: Mark) {
         self.show_until(open.start);
         if !self.attempt() {
             return;
         }
-        let mut reader = Reader::between(self.marks, open.end, !self.cut);
-        let first = self.part(open.end, self.mark_or_end(open.end)).trim_start();
+        let mut reader = Reader::between(self.marks, open.end(), !self.cut);
+        let first = trim_start(self.part(open.end(), self.mark_or_end(open.end())));
         let (read, form) = if first.starts_with('{') || first.starts_with("[{") {
             (read_calls(&mut reader), FORM)
         } else {
@@ -46,7 +47,7 @@ impl<'a> Walk<'a> {
         };
         match read {
             Ok(calls) => self.take_calls(calls, form, &reader, Kind::PythonClose),
-            Err(reason) => self.give_up(open, Kind::PythonClose, reason),
+            Err(reason) => self.give_up(open.end(), Kind::PythonClose, reason),
         }
     }
 }
@@ -63,9 +64,9 @@ fn read_calls(reader: &mut Reader<'_>) -> Result<Vec<arguments::Call>, String> {
 
 /// Moves a call that is the whole text out of it. What looks like nothing but a call and cannot be read becomes a problem, since it is no
 /// answer.
-pub(super) fn read_whole(found: &mut Found<'_>, cut: bool) {
+pub(super) fn read_whole(found: &mut Found, cut: bool) {
     let body = without_fence(&found.visible);
-    let first = body.strip_prefix('[').map_or(body, str::trim_start);
+    let first = body.strip_prefix('[').map_or(body, trim_start);
     if !(begins_like_a_call(first) && has_argument_key(body)) {
         return;
     }
@@ -107,7 +108,7 @@ fn right_key(body: &str) -> &'static str {
 
 /// Moves the calls that begin a line, or follow another, out of the text. One that cannot be read takes the rest of the text with it, since
 /// nobody knows where it ends.
-pub(super) fn read_lines(found: &mut Found<'_>, cut: bool) {
+pub(super) fn read_lines(found: &mut Found, cut: bool) {
     if !has_argument_key(&found.visible) {
         return;
     }
@@ -162,7 +163,7 @@ pub(super) fn read_lines(found: &mut Found<'_>, cut: bool) {
 /// Adds what stood before or behind a call, without the code fence around it.
 fn keep(kept: &mut String, part: &str) {
     let part = part.strip_prefix("\n```").unwrap_or(part);
-    let trimmed = part.trim_end();
+    let trimmed = trim_end(part);
     let part = trimmed.strip_suffix("```json").or_else(|| trimmed.strip_suffix("```")).unwrap_or(part);
     kept.push_str(part);
 }
@@ -172,14 +173,19 @@ fn next_object(text: &str, position: usize, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = at;
     loop {
-        if *bytes.get(at)? != b'{' {
-            at += memchr::memchr(b'{', bytes.get(at..)?)?;
-        }
+        at += find_near(b'{', bytes.get(at..)?)?;
         if begins_line(bytes, position, at) {
             return Some(at);
         }
         at += 1;
     }
+}
+
+/// Where the first `byte` stands. Looks at a few bytes first, which spares a search in a text that is full of them.
+pub(super) fn find_near(byte: u8, bytes: &[u8]) -> Option<usize> {
+    const NEAR_BYTES: usize = 8;
+    let near = bytes.iter().take(NEAR_BYTES).position(|other| *other == byte);
+    near.or_else(|| Some(NEAR_BYTES + memchr::memchr(byte, bytes.get(NEAR_BYTES..)?)?))
 }
 
 /// Whether nothing but spaces stands between `at` and the line's beginning, or `position`.
@@ -205,9 +211,11 @@ fn behind_separator(text: &str, at: usize) -> usize {
 
 /// `{` and then a key that a call has: an answer that is JSON begins with other keys.
 fn begins_like_a_call(body: &str) -> bool {
-    let Some(rest) = body.strip_prefix('{') else { return false };
-    let spaces = rest.bytes().take_while(u8::is_ascii_whitespace).count();
-    let Some(rest) = rest.get(spaces..).and_then(|rest| rest.strip_prefix(['"', '\''])) else { return false };
+    let spaces = body.bytes().skip(1).take_while(u8::is_ascii_whitespace).count();
+    if !(body.starts_with('{') && matches!(body.as_bytes().get(1 + spaces), Some(b'"' | b'\''))) {
+        return false;
+    }
+    let rest = body.get(2 + spaces..).unwrap_or_default();
     let is_key = |key: &str| rest.strip_prefix(key).and_then(|rest| rest.strip_prefix(['"', '\'']));
     is_key("name").is_some() || is_key("type").is_some_and(|rest| rest.trim_start_matches([':', ' ']).starts_with("\"function\""))
 }

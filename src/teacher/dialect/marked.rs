@@ -11,9 +11,10 @@ use super::json::{Reader, Repair};
 use super::marks::{Kind, Mark};
 use super::spaced::guarded;
 use super::text::Walk;
+use super::white::{self, trim};
 
 /// What a row calls the two forms.
-const DEEPSEEK: &str = "deepseek";
+pub(super) const DEEPSEEK: &str = "deepseek";
 const KIMI: &str = "kimi";
 
 /// What DeepSeek V3 and R1 have in the place of a name.
@@ -40,8 +41,8 @@ pub(super) fn kimi_id(name: &str, index: usize) -> String {
 
 impl<'a> Walk<'a> {
     /// Reads the call that `open` opens, or hides it if it only opens the section of calls.
-    pub(super) fn marked_call(&mut self, open: Mark<'a>) {
-        let next = self.mark_from(open.end);
+    pub(super) fn marked_call(&mut self, open: Mark) {
+        let next = self.mark_from(open.end());
         let parts = next.filter(|next| matches!(next.kind, Kind::Separator | Kind::ArgumentsOpen));
         if open.kind == Kind::SectionOpen && parts.is_none() {
             return self.hide(open);
@@ -50,20 +51,20 @@ impl<'a> Walk<'a> {
         if !self.attempt() {
             return;
         }
-        let head = self.part(open.end, next.map_or(self.len(), |next| next.start));
+        let head = self.part(open.end(), next.map_or(self.len(), |next| next.start));
         let (form, name, arguments_at, is_fenced) = match parts {
-            Some(mark) if mark.kind == Kind::ArgumentsOpen => (KIMI, head.trim(), mark.end, false),
-            Some(mark) => self.deepseek_name(head.trim(), mark.end),
+            Some(mark) if mark.kind == Kind::ArgumentsOpen => (KIMI, trim(head), mark.end(), false),
+            Some(mark) => self.deepseek_name(trim(head), mark.end()),
             // Without a token between: the arguments begin with their bracket.
             None => {
                 let len = head.find('{').unwrap_or(head.len());
-                let form = if self.part(open.start, open.end).is_ascii() { KIMI } else { DEEPSEEK };
-                (form, head.get(..len).unwrap_or_default().trim(), open.end + len, false)
+                let form = if self.part(open.start, open.end()).is_ascii() { KIMI } else { DEEPSEEK };
+                (form, trim(head.get(..len).unwrap_or_default()), open.end() + len, false)
             }
         };
         let (name, has_index) = if form == KIMI { kimi_name(name) } else { (name, true) };
         if name.is_empty() || name.contains(char::is_whitespace) {
-            return self.give_up(open, Kind::MarkedCallClose, "it does not begin with the name of a tool".to_owned());
+            return self.give_up(open.end(), Kind::MarkedCallClose, "it does not begin with the name of a tool".to_owned());
         }
         let mut reader = Reader::between(self.marks, arguments_at, !self.cut);
         match read_arguments(&mut reader) {
@@ -75,6 +76,9 @@ impl<'a> Walk<'a> {
                 if parts.is_none() {
                     call.note("added the token before the arguments");
                 }
+                if open.start == open.end() {
+                    call.note("added the token before the call");
+                }
                 if !has_index {
                     call.note("added the index of the call");
                 }
@@ -82,7 +86,7 @@ impl<'a> Walk<'a> {
             }
             Err(reason) => {
                 let from = parts.unwrap_or(open);
-                self.give_up(from, Kind::MarkedCallClose, reason);
+                self.give_up(from.end(), Kind::MarkedCallClose, reason);
             }
         }
     }
@@ -90,13 +94,13 @@ impl<'a> Walk<'a> {
     /// Form, name, place of the arguments, and whether a code fence belongs around them, where `head` stands before a separator that ends
     /// at `at`.
     fn deepseek_name(&self, head: &'a str, at: usize) -> (&'static str, &'a str, usize, bool) {
-        let line_at = at + (self.part(at, self.len()).len() - self.part(at, self.len()).trim_start().len());
+        let line_at = white::behind(self.marks.text().as_bytes(), at);
         let rest = self.part(line_at, self.mark_or_end(line_at));
         if head != KIND_OF_CALL || rest.starts_with(['{', '`']) {
             return (DEEPSEEK, head, at, false);
         }
         let len = rest.find(['\n', '{', '`']).unwrap_or(rest.len());
-        (DEEPSEEK, rest.get(..len).unwrap_or_default().trim(), line_at + len, true)
+        (DEEPSEEK, trim(rest.get(..len).unwrap_or_default()), line_at + len, true)
     }
 }
 
@@ -104,8 +108,8 @@ impl<'a> Walk<'a> {
 fn kimi_name(id: &str) -> (&str, bool) {
     let is_index = |index: &str| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
     let (name, has_index) = match id.rsplit_once(':') {
-        Some((name, index)) if is_index(index) => (name, true),
-        _ => (id, false),
+        Some((name, index)) => (name, is_index(index)),
+        None => (id, false),
     };
     (name.strip_prefix("functions.").unwrap_or(name), has_index)
 }
@@ -114,7 +118,7 @@ fn kimi_name(id: &str) -> (&str, bool) {
 pub(super) fn read_arguments(reader: &mut Reader<'_>) -> Result<(Map<String, Value>, Vec<String>), String> {
     reader.skip_space();
     if reader.is_at_end() {
-        return if reader.may_close() { Ok((Map::new(), Vec::new())) } else { Err("its arguments are missing".to_owned()) };
+        return if !reader.rest().is_empty() { Ok((Map::new(), Vec::new())) } else { Err("its arguments are missing".to_owned()) };
     }
     let value = reader.one().map_err(|broken| format!("its arguments cannot be read: {}", broken.reason()))?;
     arguments::from_value(value, true)

@@ -23,6 +23,7 @@ mod spaced;
 mod tag_calls;
 mod text;
 mod typescript;
+mod white;
 
 use std::collections::HashMap;
 
@@ -72,16 +73,22 @@ pub fn read(dialect: Dialect, completion: &Completion) -> Reading {
             read_whole(&mut found, cut);
         }
     }
+    if let Some(at) = found.unopened.filter(|_| actions.is_empty() && found.calls.is_empty() && found.problems.is_empty()) {
+        found.problems.extend(problem::unopened(completion.text.get(..at).unwrap_or_default()));
+    }
     append_new(&mut actions, found.calls);
 
-    let mut reasoning: Vec<&str> = completion.reasoning.as_deref().into_iter().chain(found.reasoning).collect();
-    reasoning.retain(|part| !part.trim().is_empty());
+    let reasoning = match completion.reasoning.as_deref().filter(|given| !white::trim(given).is_empty()) {
+        Some(given) if found.reasoning.is_empty() => given.to_owned(),
+        Some(given) => format!("{given}\n\n{}", found.reasoning),
+        None => found.reasoning,
+    };
     trim(&mut found.visible);
     let text = found.visible;
     let own = found.forged_from.and_then(|at| completion.text.get(..at)).unwrap_or(&completion.text);
     let cut_off = closing_of(dialect, completion.finish_reason, own);
     Reading {
-        reasoning: (!reasoning.is_empty()).then(|| reasoning.join("\n\n")),
+        reasoning: (!reasoning.is_empty()).then_some(reasoning),
         // Whole again where a stop text cut it, since this is what the next request and a trace show.
         raw: (text != own || cut_off.is_some()).then(|| format!("{own}{}", cut_off.unwrap_or_default())),
         forged_from: found.forged_from,
@@ -93,7 +100,7 @@ pub fn read(dialect: Dialect, completion: &Completion) -> Reading {
 
 /// Takes white space off both ends.
 fn trim(text: &mut String) {
-    let trimmed = text.trim();
+    let trimmed = white::trim(text);
     if trimmed.len() < text.len() {
         *text = trimmed.to_owned();
     }
@@ -101,8 +108,8 @@ fn trim(text: &mut String) {
 
 /// Adds the calls of the text to the native ones, except those that a server has reported natively and left in the text too.
 fn append_new(actions: &mut Vec<Action>, of_text: Vec<Action>) {
-    if actions.is_empty() {
-        *actions = of_text;
+    if actions.is_empty() || of_text.is_empty() {
+        actions.extend(of_text);
         return;
     }
     let mut native: HashMap<(String, String), usize> = HashMap::new();

@@ -2,6 +2,8 @@
 
 use model::settings::Dialect;
 
+use super::white::{trim, trim_start};
+
 /// Most problems that are told one by one.
 const PROBLEMS_MAX: usize = 8;
 /// How much of an unreadable call is shown back, in characters.
@@ -23,8 +25,15 @@ pub(super) enum Problem {
 impl Problem {
     /// A call that began with `written` and cannot be read for this reason.
     pub(super) fn unread(written: &str, reason: String) -> Self {
-        Self::Unread(written.trim_start().chars().take(EXCERPT_CHARS).collect::<String>().trim_end().to_owned(), reason)
+        Self::Unread(trim_start(written).chars().take(EXCERPT_CHARS).collect::<String>().trim_end().to_owned(), reason)
     }
+}
+
+/// That a call was meant by the text before a token of a call, though none begins one; nothing if there is no text.
+pub(super) fn unopened(text: &str) -> Option<Problem> {
+    let text = trim(text);
+    let end = text.get(text.floor_char_boundary(text.len().saturating_sub(EXCERPT_CHARS))..).unwrap_or_default();
+    (!end.is_empty()).then(|| Problem::unread(end, "a token of a call stands behind it, and none that begins one before".to_owned()))
 }
 
 /// The problems as the model is told, at most [`PROBLEMS_MAX`] and one line on the rest.

@@ -5,11 +5,13 @@
 //! ["https://a"]}`, and what had to be mended is said. [`read_strict`] gives what O-Researcher's own parser makes of a body, losses
 //! included.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
 use super::arguments;
+use super::white::{trim, trim_end, trim_start};
 
 /// The two tools.
 const SEARCH: &str = "web_search";
@@ -31,7 +33,7 @@ type Read = Result<(Map<String, Value>, Vec<String>), String>;
 
 /// The arguments in the body of a call of `tool`, and what had to be mended.
 pub(super) fn read(tool: &str, body: &str) -> Read {
-    let body = body.trim();
+    let body = trim(body);
     let (key, parse): (_, fn(&str) -> Read) = if tool == CRAWL { ("url", read_crawl) } else { ("query", read_search) };
     if !body.starts_with('{') {
         return parse(body);
@@ -96,13 +98,18 @@ fn read_search(body: &str) -> Read {
         rest = behind;
         counts.push(count);
     }
+    let mut rest = Cow::from(rest);
+    if rest.contains('｜') {
+        parts.note("read `｜` as `|`");
+        rest = rest.replace('｜', "|").into();
+    }
     let mut is_cut = false;
-    'body: for keyed in ["query=", "queries=", "q="].iter().find_map(|key| rest.strip_prefix(key)).unwrap_or(rest).split("&query=") {
+    'body: for keyed in ["query=", "queries=", "q="].iter().find_map(|key| rest.strip_prefix(key)).unwrap_or(&rest).split("&query=") {
         if is_cut {
             parts.note("split several `query=`");
         }
         is_cut = true;
-        for query in keyed.split(['|', '｜']) {
+        for query in keyed.split('|') {
             if !parts.has_room() {
                 break 'body;
             }
@@ -111,9 +118,6 @@ fn read_search(body: &str) -> Read {
                 None => add_query(&mut parts, query),
             }
         }
-    }
-    if rest.contains('｜') {
-        parts.note("read `｜` as `|`");
     }
     if parts.kept.is_empty() {
         return Err("it holds no query".to_owned());
@@ -138,7 +142,7 @@ fn read_search(body: &str) -> Read {
 }
 
 fn add_query(parts: &mut Parts, query: &str) {
-    let query = query.trim();
+    let query = trim(query);
     if query.contains('\n') && query.len() <= QUERY_BYTES_MAX {
         parts.note("joined the lines of a query");
         let joined = query.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -152,13 +156,13 @@ fn add_query(parts: &mut Parts, query: &str) {
 fn trailing_count(text: &str) -> Option<(&str, Option<u64>)> {
     let (before, last) = text.rsplit_once('&')?;
     let last = last.strip_prefix("amp;").unwrap_or(last);
-    Some((before.trim_end(), count(last)?))
+    Some((trim_end(before), count(last)?))
 }
 
 /// `num=5&…` at the beginning.
 fn leading_count(text: &str) -> Option<(Option<u64>, &str)> {
     let (first, behind) = text.split_once('&')?;
-    Some((count(first)?, behind.trim_start()))
+    Some((count(first)?, trim_start(behind)))
 }
 
 /// A query that is nothing but `num=5`.
@@ -169,10 +173,12 @@ fn own_count(query: &str) -> Option<u64> {
 /// The number in `num=5` or `serp_num=5`; none if it has a key and no number.
 fn count(text: &str) -> Option<Option<u64>> {
     let (key, value) = text.split_once('=')?;
-    let (key, value) = (key.trim(), value.trim());
+    let (key, value) = (trim(key), trim(value));
+    if !NUM_KEYS.contains(&key) || value.contains(|c: char| c.is_whitespace() || c == '|') {
+        return None;
+    }
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let is_word = !value.contains(|c: char| c.is_whitespace() || c == '|');
-    (NUM_KEYS.contains(&key) && is_word).then(|| is_number.then(|| value.parse().unwrap_or(u64::MAX)))
+    Some(is_number.then(|| value.parse().unwrap_or(u64::MAX)))
 }
 
 fn read_crawl(body: &str) -> Read {
@@ -188,7 +194,7 @@ fn read_crawl(body: &str) -> Read {
                 if !parts.has_room() {
                     break 'lines;
                 }
-                if url.len() < part.trim().len() {
+                if url.len() < trim(part).len() {
                     parts.note("split URLs at spaces");
                 }
                 parts.add(bare_url(url));
@@ -228,7 +234,7 @@ fn at_bars(line: &str) -> impl Iterator<Item = &str> {
 
 /// The words of `part` if each of them is a URL, else all of it.
 fn at_spaces(part: &str) -> impl Iterator<Item = &str> {
-    let part = part.trim();
+    let part = trim(part);
     let is_list = part.contains(char::is_whitespace) && part.split_whitespace().all(begins_url);
     let whole = (!is_list).then_some(part);
     whole.into_iter().chain(part.split_whitespace().filter(move |_| is_list))

@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use super::arguments::{self, Call};
 use super::json::{Broken, Reader};
-use super::llama::begins_line;
+use super::llama::{begins_line, find_near};
 use super::problem::Problem;
 use super::spaced::python;
 use super::text::Found;
+use super::white::{trim, trim_start};
 
 /// What a row calls this form.
 pub(super) const FORM: &str = "llama_pythonic";
@@ -94,14 +95,14 @@ fn is_of_name(c: char) -> bool {
 }
 
 /// Moves calls that are the whole text out of it, for models whose form this is not; `[see(1)]` is then no call.
-pub(super) fn read_whole(found: &mut Found<'_>, cut: bool) {
-    let text = found.visible.trim();
+pub(super) fn read_whole(found: &mut Found, cut: bool) {
+    let text = trim(&found.visible);
     if !begins_like_calls(text) {
         return;
     }
     let mut reader = Reader::of(text, !cut).python();
     if let Ok(mut calls) = read(&mut reader)
-        && reader.rest().trim().is_empty()
+        && trim(reader.rest()).is_empty()
         && !calls.is_empty()
     {
         for call in &mut calls {
@@ -115,8 +116,8 @@ pub(super) fn read_whole(found: &mut Found<'_>, cut: bool) {
 
 /// Moves the lists of calls that begin a line out of the text, or calls that are all of it. One that cannot be read takes the rest of the
 /// text with it, since nobody knows where it ends.
-pub(super) fn read_lines(found: &mut Found<'_>, cut: bool) {
-    if let Some(call) = lone_call(found.visible.trim(), cut) {
+pub(super) fn read_lines(found: &mut Found, cut: bool) {
+    if let Some(call) = lone_call(trim(&found.visible), cut) {
         found.visible.clear();
         return found.add([call], FORM);
     }
@@ -159,7 +160,7 @@ fn lone_call(text: &str, cut: bool) -> Option<Call> {
         return None;
     }
     let mut reader = Reader::of(text, !cut).python();
-    let mut call = read_call(&mut reader).ok().filter(|_| reader.rest().trim().is_empty())?;
+    let mut call = read_call(&mut reader).ok().filter(|_| trim(reader.rest()).is_empty())?;
     call.note("read a call without its list");
     Some(call)
 }
@@ -169,9 +170,7 @@ fn next_list(text: &str, position: usize, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = at;
     loop {
-        if *bytes.get(at)? != b'[' {
-            at += memchr::memchr(b'[', bytes.get(at..)?)?;
-        }
+        at += find_near(b'[', bytes.get(at..)?)?;
         if begins_line(bytes, position, at) && begins_like_calls(text.get(at..)?) {
             return Some(at);
         }
@@ -181,7 +180,7 @@ fn next_list(text: &str, position: usize, at: usize) -> Option<usize> {
 
 /// `[name(`: a link's text and a reference in brackets begin in other ways.
 fn begins_like_calls(text: &str) -> bool {
-    text.strip_prefix('[').is_some_and(|rest| is_call_head(rest.trim_start()))
+    text.strip_prefix('[').is_some_and(|rest| is_call_head(trim_start(rest)))
 }
 
 /// `name(`.

@@ -12,6 +12,7 @@ use super::marks::{Kind, Mark};
 use super::problem::Problem;
 use super::protocol_arguments;
 use super::text::{self, Walk};
+use super::white::trim_end;
 use super::{Reading, read};
 
 /// What a row calls this form.
@@ -23,6 +24,8 @@ const STOPS: [(&str, &str); 4] = [
     ("<suggested_answer>", "</suggested_answer>"),
     ("<subtask_answer>", "</subtask_answer>"),
 ];
+/// Bytes that are looked at together for the beginning of a tag.
+const BLOCK_BYTES: usize = 64;
 /// The tags that O-Researcher's parser knows.
 const PEER_TAGS: [&str; 10] = [
     "think",
@@ -48,36 +51,54 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> Option<String
 
 /// The closing tag that a stop text cut from the end. None where the text ends in one, and for what was only thought. One pass from the end.
 pub(super) fn closing(text: &str) -> Option<&'static str> {
-    if STOPS.iter().any(|(_, close)| text.trim_end().ends_with(close)) {
+    let end = trim_end(text);
+    if STOPS.iter().any(|(_, close)| end.ends_with(close)) {
         return None;
     }
+    let bytes = text.as_bytes();
     let mut closed = [false; STOPS.len()];
-    let mut before = text.as_bytes();
-    while let Some(at) = memchr::memrchr(b'<', before) {
-        let tag = text.as_bytes().get(at..).unwrap_or_default();
-        before = before.get(..at).unwrap_or_default();
-        if !matches!(tag.get(1), Some(b'/' | b'w' | b'c' | b's')) {
+    let mut from = bytes.len();
+    while from > 0 {
+        let to = from;
+        from = to.saturating_sub(BLOCK_BYTES);
+        if !may_begin_tag(bytes.get(from..to + 2).or_else(|| bytes.get(from..)).unwrap_or_default()) {
             continue;
         }
-        if tag.starts_with(b"</think>") {
-            return None;
-        }
-        for ((open, close), is_closed) in STOPS.iter().zip(&mut closed) {
-            if tag.starts_with(close.as_bytes()) {
-                *is_closed = true;
-            } else if tag.starts_with(open.as_bytes()) && !*is_closed {
-                return Some(close);
+        for at in (from..to).rev() {
+            let tag = bytes.get(at..).unwrap_or_default();
+            if !matches!(tag, [b'<', b'/' | b'w' | b'c' | b's', ..]) {
+                continue;
+            }
+            if tag.starts_with(b"</think>") {
+                return None;
+            }
+            for ((open, close), is_closed) in STOPS.iter().zip(&mut closed) {
+                if tag.starts_with(close.as_bytes()) {
+                    *is_closed = true;
+                } else if tag.starts_with(open.as_bytes()) && !*is_closed {
+                    return Some(close);
+                }
             }
         }
     }
     None
 }
 
+/// Whether a tag may begin within `block`. Without branches, so that many bytes are compared at once.
+fn may_begin_tag(block: &[u8]) -> bool {
+    let is_first = |byte: u8| (byte == b'w') | (byte == b'c') | (byte == b's');
+    block.windows(3).fold(false, |may, bytes| {
+        let [bracket, second, third] = bytes else { return may };
+        let closes = (*second == b'/') & (is_first(*third) | (*third == b't'));
+        may | ((*bracket == b'<') & (closes | is_first(*second)))
+    })
+}
+
 impl<'a> Walk<'a> {
     /// Reads the call that `open` opens. Where it is not the model's own form, only one that is closed is a call.
-    pub(super) fn tool(&mut self, open: Mark<'a>) {
-        let next = self.mark_from(open.end);
-        let is_closed = next.is_some_and(|next| next.kind == Kind::ToolClose && next.name == open.name);
+    pub(super) fn tool(&mut self, open: Mark) {
+        let next = self.mark_from(open.end());
+        let is_closed = next.is_some_and(|next| next.kind == Kind::ToolClose && self.marks.name(next) == self.marks.name(open));
         if self.dialect != Dialect::Tags && !is_closed {
             return self.pass(open);
         }
@@ -85,28 +106,29 @@ impl<'a> Walk<'a> {
         if !self.attempt() {
             return;
         }
+        let name = self.marks.name(open);
         let end = next.map_or(self.len(), |next| next.start);
-        let body = self.part(open.end, end);
+        let body = self.part(open.end(), end);
         let read = if self.cut && next.is_none() {
-            Err(format!("the token limit cut it before `</{}>`", open.name))
+            Err(format!("the token limit cut it before `</{name}>`"))
         } else {
-            protocol_arguments::read(open.name, body)
+            protocol_arguments::read(name, body)
         };
         match read {
             Ok((arguments, repairs)) => {
-                let mut call = Call { name: open.name.to_owned(), arguments, repairs };
-                let written = self.part(open.start, open.end);
-                if written != format!("<{}>", open.name) {
-                    call.note(format!("read `{written}` as `<{}>`", open.name));
+                let mut call = Call { name: name.to_owned(), arguments, repairs };
+                let written = self.part(open.start, open.end());
+                if written != format!("<{name}>") {
+                    call.note(format!("read `{written}` as `<{name}>`"));
                 }
                 if next.is_some() && !is_closed {
-                    call.note(format!("closed `<{}>`", open.name));
+                    call.note(format!("closed `<{name}>`"));
                 }
                 self.add(call, FORM);
             }
             Err(reason) => self.found.problems.push(Problem::unread(self.part(open.start, end), reason)),
         }
-        self.go_on(next.filter(|next| next.kind == Kind::ToolClose).map_or(end, |next| next.end));
+        self.go_on(next.filter(|next| next.kind == Kind::ToolClose).map_or(end, |next| next.end()));
     }
 }
 

@@ -11,14 +11,16 @@ use super::arguments::Call;
 use super::json::Reader;
 use super::marks::{Kind, Mark, Marks};
 use super::problem::Problem;
+use super::white::{trim, trim_end, trim_start};
 
 /// Most calls that are tried to be read of one text. More is no turn but a loop, and reading every one would cost more than it is worth.
 pub(super) const ATTEMPTS_MAX: usize = 64;
 
 /// What a text consists of.
 #[derive(Debug, Default)]
-pub(super) struct Found<'a> {
-    pub(super) reasoning: Vec<&'a str>,
+pub(super) struct Found {
+    /// Its parts, an empty line between them.
+    pub(super) reasoning: String,
     pub(super) visible: String,
     pub(super) calls: Vec<Action>,
     pub(super) problems: Vec<Problem>,
@@ -26,9 +28,20 @@ pub(super) struct Found<'a> {
     pub(super) attempts: usize,
     /// Where the model began to write what somebody else says.
     pub(super) forged_from: Option<usize>,
+    /// Where a token of a call stands, though no call began.
+    pub(super) unopened: Option<usize>,
 }
 
-impl Found<'_> {
+impl Found {
+    /// Adds a part of the reasoning, unless there is nothing in it.
+    pub(super) fn think(&mut self, part: &str) {
+        let part = trim(part);
+        if !part.is_empty() {
+            self.reasoning.push_str(if self.reasoning.is_empty() { "" } else { "\n\n" });
+            self.reasoning.push_str(part);
+        }
+    }
+
     /// Whether one more call may be tried to be read. If not, that is told, and the rest is to be left unread.
     pub(super) fn attempt(&mut self) -> bool {
         self.attempts += 1;
@@ -53,7 +66,7 @@ impl Found<'_> {
 }
 
 /// Takes `text` apart. `cut` says that the token limit ended it, so that nothing is guessed at its end.
-pub(super) fn read(dialect: Dialect, text: &str, cut: bool) -> Found<'_> {
+pub(super) fn read(dialect: Dialect, text: &str, cut: bool) -> Found {
     let marks = Marks::of(text, dialect == Dialect::Mistral);
     let mut walk = Walk {
         dialect,
@@ -80,9 +93,9 @@ pub(super) struct Walk<'a> {
     pub(super) dialect: Dialect,
     pub(super) marks: Marks<'a>,
     /// From where a mark was looked for last, and what was found: several readers ask in turn, and hostile text makes looking dear.
-    looked_up: Cell<Option<(usize, Option<Mark<'a>>)>>,
+    looked_up: Cell<Option<(usize, Option<Mark>)>>,
     /// The next mark.
-    next: Option<Mark<'a>>,
+    next: Option<Mark>,
     /// Where the text that is not yet dealt with begins.
     position: usize,
     pub(super) cut: bool,
@@ -90,20 +103,23 @@ pub(super) struct Walk<'a> {
     is_seamed: bool,
     /// Whether reasoning was closed for the model, which the next call notes.
     is_thought_closed: bool,
-    pub(super) found: Found<'a>,
+    pub(super) found: Found,
 }
 
 impl<'a> Walk<'a> {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.marks.text().len()
     }
 
+    #[inline]
     pub(super) fn part(&self, from: usize, to: usize) -> &'a str {
         self.marks.text().get(from..to).unwrap_or_default()
     }
 
     /// The first mark that begins at `from` or behind.
-    pub(super) fn mark_from(&self, from: usize) -> Option<Mark<'a>> {
+    #[inline]
+    pub(super) fn mark_from(&self, from: usize) -> Option<Mark> {
         if let Some((looked_from, found)) = self.looked_up.get()
             && looked_from <= from
             && found.is_none_or(|mark| from <= mark.start)
@@ -115,14 +131,18 @@ impl<'a> Walk<'a> {
         found
     }
 
+    #[inline]
     pub(super) fn show_until(&mut self, end: usize) {
         let part = self.part(self.position, end);
-        self.is_seamed |= !part.is_empty() && !self.found.visible.is_empty();
-        self.found.visible.push_str(part);
+        if !part.is_empty() {
+            self.is_seamed |= !self.found.visible.is_empty();
+            self.found.visible.push_str(part);
+        }
         self.position = end;
     }
 
     /// Goes on at `position`.
+    #[inline]
     pub(super) fn go_on(&mut self, position: usize) {
         self.position = position;
         self.next = self.mark_from(position);
@@ -148,12 +168,12 @@ impl<'a> Walk<'a> {
         if let Some((start, open, close)) = close
             && find(self.part(0, start), open).is_none()
         {
-            self.found.reasoning.push(self.part(0, start).trim());
+            self.found.think(self.part(0, start));
             self.go_on(start + close.len());
         }
     }
 
-    fn step(&mut self, mark: Mark<'a>) {
+    fn step(&mut self, mark: Mark) {
         let is_tags = self.dialect == Dialect::Tags;
         match mark.kind {
             // Outside a function a parameter is text; so are the tags that only the recipe reads.
@@ -171,6 +191,8 @@ impl<'a> Walk<'a> {
             Kind::ToolClose => self.unopened(mark),
             Kind::Start | Kind::Channel => self.harmony(mark),
             Kind::SectionOpen | Kind::MarkedCallOpen => self.marked_call(mark),
+            Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId => self.part_of_call(mark),
+            Kind::MarkedCallClose | Kind::SectionClose => self.alone(mark),
             Kind::PythonTag | Kind::PythonOpen => self.python(mark),
             Kind::ToolCalls => self.mistral(mark),
             // What the model believes a tool said, and all it concluded from it, is no turn of ours.
@@ -184,17 +206,19 @@ impl<'a> Walk<'a> {
     }
 
     /// Leaves the mark in the text.
-    pub(super) fn pass(&mut self, mark: Mark<'a>) {
-        self.next = self.mark_from(mark.end);
+    #[inline]
+    pub(super) fn pass(&mut self, mark: Mark) {
+        self.next = self.mark_from(mark.end());
     }
 
     /// Takes the mark out of the text.
-    pub(super) fn hide(&mut self, mark: Mark<'a>) {
+    #[inline]
+    pub(super) fn hide(&mut self, mark: Mark) {
         self.show_until(mark.start);
-        self.go_on(mark.end);
+        self.go_on(mark.end());
     }
 
-    pub(super) fn forged(&mut self, mark: Mark<'a>, what: &'static str) {
+    pub(super) fn forged(&mut self, mark: Mark, what: &'static str) {
         self.show_until(mark.start);
         self.found.forged_from = Some(mark.start);
         self.found.problems.push(Problem::Forged(what));
@@ -202,40 +226,74 @@ impl<'a> Walk<'a> {
     }
 
     /// A closing tag of a tool that nothing opened: the text before it was meant as a call. Behind another tag it is a slip and no more.
-    fn unopened(&mut self, close: Mark<'a>) {
+    fn unopened(&mut self, close: Mark) {
         let meant = self.part(self.position, close.start).lines().next_back().unwrap_or_default().trim_end();
         self.show_until(close.start);
         if !meant.is_empty() && !meant.ends_with('>') {
             if !self.attempt() {
                 return;
             }
-            self.found.problems.push(Problem::unread(meant, format!("no `<{}>` opens it", close.name)));
+            self.found.problems.push(Problem::unread(meant, format!("no `<{}>` opens it", self.marks.name(close))));
         }
-        self.go_on(close.end);
+        self.go_on(close.end());
+    }
+
+    /// A token that stands within a call only: with a name before it, the token that begins the call is missing.
+    fn part_of_call(&mut self, part: Mark) {
+        let Some(start) = self.name_before(self.position, part) else { return self.alone(part) };
+        match part.kind {
+            Kind::Arguments | Kind::CallId => self.mistral(Mark::new(Kind::ToolCalls, start, start)),
+            _ => self.marked_call(Mark::new(Kind::MarkedCallOpen, start, start)),
+        }
+    }
+
+    /// Takes a token of a call out of the text, of which nothing else was found.
+    fn alone(&mut self, mark: Mark) {
+        self.found.unopened = self.found.unopened.or(Some(mark.start));
+        self.hide(mark);
+        // An id is no name of a call.
+        if let Some(next) = self.next.filter(|next| mark.kind == Kind::CallId && next.kind == Kind::Arguments) {
+            self.go_on(next.end());
+        }
+    }
+
+    /// Where the name of a tool begins that stands between `from` and `mark` on a line of its own.
+    fn name_before(&self, from: usize, mark: Mark) -> Option<usize> {
+        /// Longest name or id of a call, in bytes.
+        const NAME_BYTES_MAX: usize = 128;
+        if from == mark.start {
+            return None;
+        }
+        let before = trim_end(self.part(from, mark.start));
+        let line = trim_start(before.rsplit('\n').next()?);
+        let is_name = line.len() <= NAME_BYTES_MAX
+            && line.starts_with(|first: char| first.is_ascii_alphabetic())
+            && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-:".contains(&byte));
+        is_name.then(|| from + before.len() - line.len())
     }
 
     /// A token that begins a turn, with its role: the model's own is an echo of its prompt.
-    fn turn(&mut self, mark: Mark<'a>) {
-        let rest = self.part(mark.end, self.mark_or_end(mark.end));
-        match rest.trim_start().strip_prefix("assistant") {
+    fn turn(&mut self, mark: Mark) {
+        let rest = self.part(mark.end(), self.mark_or_end(mark.end()));
+        match trim_start(rest).strip_prefix("assistant") {
             Some(behind) => {
                 self.show_until(mark.start);
-                self.go_on(mark.end + rest.len() - behind.len());
+                self.go_on(mark.end() + rest.len() - behind.len());
             }
             None => self.forged(mark, "somebody else's turn"),
         }
     }
 
-    fn think(&mut self, open: Mark<'a>) {
+    fn think(&mut self, open: Mark) {
         self.show_until(open.start);
         let (mut is_call_within, mut section) = (false, None);
-        let mut at = open.end;
-        while let Some(mark) = self.mark_from(at) {
-            at = mark.end;
+        let mut at = open.end();
+        while let Some(mark) = self.marks.next(at) {
+            at = mark.end();
             match mark.kind {
                 Kind::ThinkClose => {
-                    self.found.reasoning.push(self.part(open.end, mark.start).trim());
-                    return self.go_on(mark.end);
+                    self.found.think(self.part(open.end(), mark.start));
+                    return self.go_on(mark.end());
                 }
                 Kind::SectionOpen | Kind::MarkedCallOpen => section = section.or(Some(mark.start)),
                 Kind::CallOpen | Kind::FunctionOpen | Kind::ToolCalls => is_call_within = true,
@@ -245,14 +303,14 @@ impl<'a> Walk<'a> {
         }
         // No model mentions the tokens that begin its calls: with them its reasoning is over (Kimi K2 Thinking leaves it open).
         if let Some(start) = section {
-            self.found.reasoning.push(self.part(open.end, start).trim());
+            self.found.think(self.part(open.end(), start));
             self.is_thought_closed = true;
             return self.go_on(start);
         }
         if is_call_within {
             self.found.problems.push(Problem::CallWithinReasoning);
         }
-        self.found.reasoning.push(self.part(open.end, self.len()).trim());
+        self.found.think(self.part(open.end(), self.len()));
         self.end();
     }
 
@@ -276,7 +334,7 @@ impl<'a> Walk<'a> {
     /// Adds the calls that `reader` read in `form`, and goes on at the next mark; behind it, if it is the one that ends such calls.
     pub(super) fn take_calls(&mut self, calls: Vec<Call>, form: &str, reader: &Reader<'_>, close: Kind) {
         let from = reader.position();
-        let is_followed = !self.part(from, self.mark_or_end(from)).trim().is_empty();
+        let is_followed = !trim(self.part(from, self.mark_or_end(from))).is_empty() && self.another_call(from).is_none();
         for mut call in calls {
             let own = std::mem::take(&mut call.repairs);
             for repair in reader.repairs().into_iter().chain(own) {
@@ -290,34 +348,41 @@ impl<'a> Walk<'a> {
         self.leave(from, close);
     }
 
-    /// Tells that the call which `open` opens cannot be read, and goes on at the next mark that is no part of a call; behind it, if it is
+    /// Tells that the call whose token ends at `from` cannot be read, and goes on at the next mark that is no part of a call; behind it, if it is
     /// the one that ends such calls.
-    pub(super) fn give_up(&mut self, open: Mark<'a>, close: Kind, reason: String) {
-        let is_part = |mark: &Mark<'a>| {
+    pub(super) fn give_up(&mut self, from: usize, close: Kind, reason: String) {
+        let is_part = |mark: &Mark| {
             matches!(mark.kind, Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId | Kind::Constrain | Kind::Content)
         };
-        let first = self.mark_from(open.end);
+        let first = self.mark_from(from);
         let mut next = first;
         while let Some(part) = next.filter(is_part) {
-            next = self.mark_from(part.end);
+            next = self.mark_from(part.end());
         }
         let len = self.len();
-        let start_or_end = |mark: Option<Mark<'a>>| mark.map_or(len, |mark| mark.start);
+        let start_or_end = |mark: Option<Mark>| mark.map_or(len, |mark| mark.start);
         let reason = if self.cut && next.is_none() { format!("the token limit cut it: {reason}") } else { reason };
-        let written = self.part(open.end, start_or_end(first));
+        let written = self.part(from, start_or_end(first));
         self.found.problems.push(Problem::unread(written, reason));
         self.leave(start_or_end(next), close);
     }
 
+    /// Where the name of another call begins whose own token is missing, if that is what stands between `from` and the next mark.
+    fn another_call(&self, from: usize) -> Option<usize> {
+        let next = self.mark_from(from)?;
+        let is_part = matches!(next.kind, Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId);
+        if is_part { self.name_before(from, next) } else { None }
+    }
+
     fn leave(&mut self, from: usize, close: Kind) {
-        self.go_on(self.mark_or_end(from));
+        self.go_on(self.another_call(from).unwrap_or_else(|| self.mark_or_end(from)));
         self.leave_if(close);
     }
 
     /// Goes behind the next mark if it is of this kind and nothing stands before it.
     pub(super) fn leave_if(&mut self, close: Kind) {
-        if let Some(mark) = self.next.filter(|mark| mark.kind == close && self.part(self.position, mark.start).trim().is_empty()) {
-            self.go_on(mark.end);
+        if let Some(mark) = self.next.filter(|mark| mark.kind == close && trim(self.part(self.position, mark.start)).is_empty()) {
+            self.go_on(mark.end());
         }
     }
 
@@ -337,7 +402,8 @@ impl<'a> Walk<'a> {
         let (mut copied, mut at) = (0, 0);
         let mut parted = String::new();
         while let Some(mark) = marks.next(at) {
-            at = mark.start + 1;
+            // Spaces about a prefix do not part it.
+            at = 1 + memchr::memmem::find(marks.written(mark).as_bytes(), b"DSML").map_or(mark.start, |prefix| mark.start + prefix);
             if !is_text(mark.kind) {
                 parted.push_str(visible.get(copied..at).unwrap_or_default());
                 parted.push(' ');

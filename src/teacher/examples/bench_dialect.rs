@@ -1,8 +1,9 @@
 //! Measures how fast hostile texts are read, in every dialect.
 //!
-//! `cargo run --release -p teacher --example bench_dialect -- [DIALECT [KILOBYTES]]`. Prints megabytes a second for each kind of text at 1
-//! MB and 4 MB (or at that size and four times that), the best of several rounds. Reading must be linear: a ratio of the two far from 1 is
-//! a super-linear case and is marked, and so is anything below the target of 200 MB/s. Ends with the slowest of all.
+//! `cargo run --release -p teacher --example bench_dialect -- [DIALECT|all [KILOBYTES [KIND]]]`, where KIND is a part of a kind's name.
+//! Prints megabytes a second for each kind of text at 1 MB and 4 MB (or at that size and four times that), the best of several rounds.
+//! Reading must be linear: a speed that falls from each size to the next one is a super-linear case and is marked (one that falls once
+//! fell out of a cache), and so is anything below the target of 200 MB/s. Ends with the slowest of all.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,12 +14,13 @@ use teacher::dialect;
 
 /// Below this a case is marked.
 const TARGET_MB_S: f64 = 200.0;
-/// A case whose speed falls by more than this from 1 MB to 4 MB is marked, unless it is so fast that the memory is what falls behind.
+/// A case whose speed falls by more than this each time that the text is four times as long is marked, unless it is so fast that the memory
+/// is what falls behind. A quadratic one falls by four.
 const FALL_MAX: f64 = 1.5;
-const MEMORY_MB_S: f64 = 2000.0;
+const MEMORY_MB_S: f64 = 1000.0;
 const ROUNDS: usize = 5;
-/// A case that would be marked is measured again, so often at most: machines are noisy, and each speed is the best seen.
-const AGAIN_MAX: usize = 3;
+/// When all are measured, what is marked is measured again, so often at most, and its best speeds count: machines are noisy for seconds.
+const AGAIN_MAX: usize = 4;
 const SMALL_KILOBYTES: usize = 1024;
 
 /// A text: what it begins with, what is repeated, what it ends with.
@@ -96,6 +98,25 @@ const CASES: &[Case] = &[
     ("separators", "", "<｜tool▁sep｜>", ""),
     ("sections", "", "<｜tool▁calls▁begin｜>", ""),
     ("one name, many separators", "<｜tool▁call▁begin｜>a b", "<｜tool▁sep｜>", ""),
+    ("separators behind a name", "", "f<｜tool▁sep｜>", ""),
+    ("arguments behind a name", "", "f<｜tool▁sep｜>{}", ""),
+    (
+        "elements with a prefix",
+        "",
+        "<｜DSML｜invoke name=\"f\"><｜DSML｜parameter name=\"p\" string=\"true\">v</｜DSML｜parameter></｜DSML｜invoke>",
+        "",
+    ),
+    (
+        "one element, many parameters",
+        "<｜DSML｜invoke name=\"f\">",
+        "<｜DSML｜parameter name=\"p\">v</｜DSML｜parameter>",
+        "</｜DSML｜invoke>",
+    ),
+    ("prefixes", "", "</｜DSML｜>", ""),
+    ("half prefixes", "", "<｜DSML｜", ""),
+    ("half prefixes with spaces", "", "</ | ", ""),
+    ("half elements", "", "<invoke name=", ""),
+    ("functions without their bracket", "", "<function=f{", ""),
     ("ids", "", "<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{\"", ""),
     ("sections within an open thought", "<think>", "<|tool_calls_section_begin|>", ""),
     ("objects on lines", "", "\n{\"name\":\"f\",\"parameters\":{}}", ""),
@@ -125,54 +146,72 @@ const CASES: &[Case] = &[
     ("marks of all kinds", "", "<think><|channel|></tool_call><｜tool▁sep｜>[ARGS]<plan>\"{\\", ""),
 ];
 
-fn main() {
-    let only = std::env::args().nth(1);
-    let kilobytes = std::env::args().nth(2).and_then(|kilobytes| kilobytes.parse().ok()).unwrap_or(SMALL_KILOBYTES);
-    let (small, large) = (kilobytes << 10, kilobytes << 12);
-    let mut slowest: Option<(f64, String)> = None;
-    for dialect in Dialect::ALL.into_iter().filter(|dialect| only.as_deref().is_none_or(|name| name == dialect.name())) {
-        println!("{}", dialect.name());
-        for (name, before, unit, after) in CASES {
-            let speed = |bytes: usize, is_native: bool| {
-                let text = format!("{before}{}{after}", unit.repeat(bytes / unit.len()));
-                megabytes_a_second(dialect, &text, is_native)
-            };
-            let (one, four) = measured(|bytes| speed(bytes, false), small, large);
-            report(&format!("{} · {name}", dialect.name()), name, one, four, &mut slowest);
-            if dialect == Dialect::Openai {
-                let name = format!("{name} (native arguments)");
-                let (one, four) = measured(|bytes| speed(bytes, true), small, large);
-                report(&format!("{} · {name}", dialect.name()), &name, one, four, &mut slowest);
-            }
-        }
-    }
-    if let Some((speed, name)) = slowest {
-        println!("slowest: {speed:.0} MB/s, {name}");
-    }
+/// A kind of text in one dialect, and how fast it was read at best.
+struct Measured {
+    dialect: Dialect,
+    case: Case,
+    /// Whether the text is the arguments of a native call.
+    is_native: bool,
+    small: f64,
+    large: f64,
+    is_super_linear: bool,
 }
 
-fn measured(speed: impl Fn(usize) -> f64, small: usize, large: usize) -> (f64, f64) {
-    let (mut one, mut four) = (0.0_f64, 0.0_f64);
-    for _ in 0..=AGAIN_MAX {
-        (one, four) = (one.max(speed(small)), four.max(speed(large)));
-        if one.min(four) >= TARGET_MB_S && !falls(one, four) {
-            break;
-        }
+impl Measured {
+    fn measure(&mut self, small_bytes: usize) {
+        self.small = self.small.max(self.speed(small_bytes));
+        self.large = self.large.max(self.speed(small_bytes * 4));
+        self.is_super_linear = falls(self.small, self.large) && falls(self.large, self.speed(small_bytes * 16));
     }
-    (one, four)
+
+    fn speed(&self, bytes: usize) -> f64 {
+        let (_, before, unit, after) = self.case;
+        megabytes_a_second(self.dialect, &format!("{before}{}{after}", unit.repeat(bytes / unit.len())), self.is_native)
+    }
+
+    fn is_marked(&self) -> bool {
+        self.least() < TARGET_MB_S || self.is_super_linear
+    }
+
+    fn least(&self) -> f64 {
+        self.small.min(self.large)
+    }
+
+    fn name(&self) -> String {
+        format!("{}{}", self.case.0, if self.is_native { " (native arguments)" } else { "" })
+    }
 }
 
 fn falls(small: f64, large: f64) -> bool {
     small / large > FALL_MAX && large < MEMORY_MB_S
 }
 
-fn report(full: &str, name: &str, small: f64, large: f64, slowest: &mut Option<(f64, String)>) {
-    let least = small.min(large);
-    let slow = if least < TARGET_MB_S { "  SLOW" } else { "" };
-    let fall = if falls(small, large) { "  SUPER-LINEAR" } else { "" };
-    println!("  {name:<48} {small:>8.0} MB/s {large:>8.0} MB/s{slow}{fall}");
-    if slowest.as_ref().is_none_or(|(speed, _)| least < *speed) {
-        *slowest = Some((least, full.to_owned()));
+fn main() {
+    let only = std::env::args().nth(1).filter(|name| name != "all");
+    let kind = std::env::args().nth(3).unwrap_or_default();
+    let kilobytes: usize = std::env::args().nth(2).and_then(|kilobytes| kilobytes.parse().ok()).unwrap_or(SMALL_KILOBYTES);
+    let dialects = Dialect::ALL.into_iter().filter(|dialect| only.as_deref().is_none_or(|name| name == dialect.name()));
+    let mut all: Vec<Measured> = dialects
+        .flat_map(|dialect| CASES.iter().flat_map(move |case| [false, true].map(|is_native| (dialect, *case, is_native))))
+        .filter(|(dialect, case, is_native)| case.0.contains(&kind) && (*dialect == Dialect::Openai || !is_native))
+        .map(|(dialect, case, is_native)| Measured { dialect, case, is_native, small: 0.0, large: 0.0, is_super_linear: false })
+        .collect();
+    for _ in 0..=AGAIN_MAX {
+        all.iter_mut().filter(|measured| measured.is_marked()).for_each(|measured| measured.measure(kilobytes << 10));
+    }
+    let mut dialect = None;
+    for measured in &all {
+        if dialect.replace(measured.dialect) != Some(measured.dialect) {
+            println!("{}", measured.dialect.name());
+        }
+        let slow = if measured.least() < TARGET_MB_S { "  SLOW" } else { "" };
+        let fall = if measured.is_super_linear { "  SUPER-LINEAR" } else { "" };
+        println!("  {:<48} {:>8.0} MB/s {:>8.0} MB/s{slow}{fall}", measured.name(), measured.small, measured.large);
+    }
+    println!("marked: {} of {}", all.iter().filter(|measured| measured.is_marked()).count(), all.len());
+    if let Some(slowest) = all.iter().min_by(|a, b| a.least().total_cmp(&b.least())) {
+        let (speed, dialect, name) = (slowest.least(), slowest.dialect.name(), slowest.name());
+        println!("slowest: {speed:.0} MB/s, {dialect} · {name}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Quoted strings: where they end, though models forget to escape, and what their escapes stand for.
 
+use super::super::white;
 use super::{Broken, Grammar, MARKS_WITHIN_MAX, Reader, Repair};
 
 /// Bytes that mean something within a string, of any kind.
@@ -18,6 +19,20 @@ const SPECIAL: [bool; 256] = {
     // The first byte of curly quotes.
     special[0xE2] = true;
     special
+};
+
+/// What a byte behind a backslash stands for, where that is one byte too; else 0.
+const ESCAPED: [u8; 256] = {
+    let mut escaped = [0; 256];
+    escaped[b'"' as usize] = b'"';
+    escaped[b'\\' as usize] = b'\\';
+    escaped[b'/' as usize] = b'/';
+    escaped[b'b' as usize] = 0x08;
+    escaped[b'f' as usize] = 0x0C;
+    escaped[b'n' as usize] = b'\n';
+    escaped[b'r' as usize] = b'\r';
+    escaped[b't' as usize] = b'\t';
+    escaped
 };
 
 /// The quotes that strings begin with.
@@ -46,71 +61,76 @@ impl Reader<'_> {
         if open != Quote::Double {
             self.note(Repair::Quotes);
         }
-        self.at += if open == Quote::Curly { '“'.len_utf8() } else { 1 };
+        let bytes = self.text.as_bytes();
+        let mut at = self.at + if open == Quote::Curly { '“'.len_utf8() } else { 1 };
         let mut string = String::new();
-        let mut copied = self.at;
+        // What stands between `copied` and `at` is not yet in `string`.
+        let mut copied = at;
         let mut marks = 0;
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let rest = bytes.get(at..).unwrap_or_default();
             let Some(step) = rest.iter().position(|byte| SPECIAL[usize::from(*byte)]) else { return Err(Broken::OpenString) };
-            self.at += step;
-            match rest.get(step).copied().unwrap_or_default() {
-                b'\\' => {
-                    self.copy(&mut string, copied);
-                    self.at += 1;
-                    self.escape(&mut string)?;
-                    copied = self.at;
+            at += step;
+            match (rest.get(step), rest.get(step + 1)) {
+                (Some(b'\\'), escaped) => {
+                    self.copy(&mut string, copied, at);
+                    match escaped.map(|byte| ESCAPED[usize::from(*byte)]) {
+                        Some(0) | None => {
+                            self.at = at + 1;
+                            self.escape(&mut string)?;
+                            at = self.at;
+                        }
+                        Some(byte) => {
+                            string.push(char::from(byte));
+                            at += 2;
+                        }
+                    }
+                    copied = at;
                 }
                 // No mark begins with two of them.
-                b'<' if rest.get(step + 1) == Some(&b'<') => {
-                    let run = rest.get(step..).unwrap_or_default().iter().take_while(|byte| **byte == b'<').count();
-                    self.at += run - 1;
+                (Some(b'<'), Some(b'<')) => {
+                    at += rest.get(step + 1..).unwrap_or_default().iter().position(|byte| *byte != b'<').unwrap_or(rest.len() - step - 1);
                 }
-                b'<' | b'[' => match self.marks.and_then(|within| within.at(self.at)) {
-                    None => self.at += 1,
+                (Some(b'<' | b'['), _) => match self.marks.and_then(|within| within.at(at)) {
+                    None => at += 1,
                     Some(_) if marks == MARKS_WITHIN_MAX => return Err(Broken::OpenString),
                     Some(mark) => {
                         marks += 1;
-                        self.at = mark.end;
+                        at = mark.end();
                     }
                 },
-                byte if byte < 0x20 => {
+                (Some(..0x20), _) => {
                     self.note(Repair::LineBreak);
-                    self.at += 1;
+                    at += 1;
                 }
-                _ => match self.closing_quote(open) {
-                    0 => self.at += 1,
-                    len if self.may_follow(self.at + len, is_key) => {
-                        self.copy(&mut string, copied);
-                        self.at += len;
+                _ => match closing_quote(rest.get(step..).unwrap_or_default(), open) {
+                    0 => at += 1,
+                    len if self.may_follow(at + len, is_key) => {
+                        self.copy(&mut string, copied, at);
+                        self.at = at + len;
                         return Ok(string);
                     }
                     _ if marks > 0 => return Err(Broken::OpenString),
                     len => {
                         self.note(Repair::InnerQuote);
-                        self.at += len;
+                        at += len;
                     }
                 },
             }
         }
     }
 
-    /// Adds what stands between `from` and here.
-    fn copy(&self, string: &mut String, from: usize) {
-        string.push_str(self.text.get(from..self.at).unwrap_or_default());
-    }
-
-    /// Length in bytes of the quote here, if it can close a string that `open` began; else 0.
-    fn closing_quote(&self, open: Quote) -> usize {
-        match (self.byte(), open) {
-            (Some(b'"'), Quote::Double | Quote::Curly) | (Some(b'\''), Quote::Single) => 1,
-            (Some(0xE2), Quote::Curly) if self.rest().starts_with(['“', '”']) => '”'.len_utf8(),
-            _ => 0,
+    /// Adds what stands between `from` and `to`.
+    #[inline]
+    fn copy(&self, string: &mut String, from: usize, to: usize) {
+        if from < to {
+            string.push_str(self.text.get(from..to).unwrap_or_default());
         }
     }
 
+    #[inline]
     fn may_follow(&self, at: usize, is_key: bool) -> bool {
-        let at = self.behind_space(at);
+        let at = white::behind(self.text.as_bytes(), at);
         match self.text.as_bytes().get(at) {
             None => true,
             Some(b':') => is_key,
@@ -121,17 +141,11 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands behind a backslash.
+    /// What stands behind a backslash, where it is more than a byte or needs mending.
     fn escape(&mut self, string: &mut String) -> Result<(), Broken> {
         let Some(byte) = self.byte() else { return Err(Broken::OpenString) };
         self.at += 1;
         match byte {
-            b'"' | b'\\' | b'/' => string.push(char::from(byte)),
-            b'b' => string.push('\u{8}'),
-            b'f' => string.push('\u{c}'),
-            b'n' => string.push('\n'),
-            b'r' => string.push('\r'),
-            b't' => string.push('\t'),
             b'u' => string.push(self.unicode()),
             b'\'' => {
                 self.note(Repair::NeedlessEscape);
@@ -182,5 +196,15 @@ impl Reader<'_> {
         let number = written.iter().try_fold(0_u32, |number, byte| Some((number << 4) | char::from(*byte).to_digit(16)?))?;
         self.at += digits;
         Some(number)
+    }
+}
+
+/// Length in bytes of the quote that `rest` begins with, if it can close a string that `open` began; else 0.
+#[inline]
+fn closing_quote(rest: &[u8], open: Quote) -> usize {
+    match (rest.first(), open) {
+        (Some(b'"'), Quote::Double | Quote::Curly) | (Some(b'\''), Quote::Single) => 1,
+        (Some(0xE2), Quote::Curly) if ["“", "”"].iter().any(|quote| rest.starts_with(quote.as_bytes())) => '”'.len_utf8(),
+        _ => 0,
     }
 }

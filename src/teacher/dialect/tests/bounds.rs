@@ -3,7 +3,7 @@
 use super::*;
 
 /// Parts that cost the most when they are repeated.
-const UNITS: [&str; 46] = [
+const UNITS: [&str; 52] = [
     "<tool_call>",
     "</tool_call>",
     "<tool_call>{\"a\":\"",
@@ -45,6 +45,12 @@ const UNITS: [&str; 46] = [
     "<web_search>",
     "<web_search>a|",
     "<crawl_page>\n|",
+    "<invoke name=",
+    "<function=f{",
+    "<｜DSML｜",
+    "</ | ",
+    "<｜DSML｜invoke name=\"f\"><｜DSML｜parameter name=\"p\">",
+    "f<｜tool▁sep｜>{}",
     "&num=1",
     "\\",
     "query=",

@@ -127,7 +127,40 @@ fn deepseek() {
             "",
             vec![("function", json!({"a": 1}))],
         ),
+        (
+            Dialect::Deepseek,
+            "Two places.</think>I look.\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"search\">\n<｜DSML｜parameter name=\"query\" \
+             string=\"true\">\n1936 <b></｜DSML｜parameter>\n<｜DSML｜parameter name=\"topn\" string=\"false\"> 5 </｜DSML｜parameter>\n</｜DSML｜invoke>\n\
+             <｜DSML｜invoke name=\"open\">\n<｜DSML｜parameter name=\"ids\" string=\"false\">[3, {\"a\": null}]</｜DSML｜parameter>\n<｜DSML｜parameter \
+             name=\"page\" string=\"true\">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name=\"now\">\n</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+            "deepseek",
+            Some("Two places."),
+            "I look.",
+            vec![
+                ("search", json!({"query": "\n1936 <b>", "topn": 5})),
+                ("open", json!({"ids": [3, {"a": null}], "page": "2"})),
+                ("now", json!({})),
+            ],
+        ),
     ]);
+}
+
+#[test]
+fn the_prefix_of_deepseek_s_elements_is_known_however_its_bars_are_written() {
+    for (open, close) in
+        [("<｜DSML｜", "</｜DSML｜"), ("<|DSML|", "</|DSML|"), ("<｜｜DSML｜｜ ", "</｜｜DSML｜｜ "), ("< | DSML | ", "</ | DSML | ")]
+    {
+        let text = format!(
+            "I look.\n{open}tool_calls>\n{open}invoke name=\"search\">\n{open}parameter name=\"query\" string=\"true\">a | b{close}parameter>\n\
+             {close}invoke>\n{close}tool_calls>"
+        );
+        let reading = read(Dialect::Deepseek, &of_text(&text));
+        assert_eq!(calls(&reading), [("search", json!({"query": "a | b"}))], "{text}");
+        assert_eq!((reading.text.as_str(), reading.problems.len()), ("I look.", 0), "{text}");
+        assert_eq!(reading.actions[0].repairs, [""; 0], "{text}");
+        let reading = read(Dialect::Deepseek, &of_text(&format!("It is 4.{}>", close.trim_end())));
+        assert_eq!(reading.text, "It is 4.", "a mark at the very end");
+    }
 }
 
 #[test]

@@ -17,6 +17,17 @@ fn what_a_model_leaves_out_of_its_form_is_added_and_noted() {
         (Dialect::Deepseek, "<｜tool_call_begin｜>search{\"query\": \"x\"}"),
         (Dialect::Kimi, "<|tool_call_begin|>search<|tool_call_argument_begin|>{\"query\": \"x\"}<|tool_call_end|>"),
         (Dialect::Kimi, "<|tool_call_begin|>functions.search:0{'query': 'x'}<|tool_call_end|>"),
+        (Dialect::Kimi, "<|tool_call_begin|>functions.search:first<|tool_call_argument_begin|>{\"query\": \"x\"}<|tool_call_end|>"),
+        (Dialect::Kimi, "search:0<|tool_call_argument_begin|>{\"query\": \"x\"}<|tool_calls_section_end|>"),
+        (Dialect::Deepseek, "function<｜tool▁sep｜>search\n```json\n{\"query\": \"x\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"),
+        (Dialect::Mistral, "search[CALL_ID]a1b2c3d4e[ARGS]{\"query\": \"x\"}"),
+        (Dialect::LlamaJson, "<function=search{\"query\": \"x\"}</function>"),
+        (Dialect::LlamaJson, "<function=search={\"query\": \"x\"}"),
+        (Dialect::LlamaJson, "<function=search {\"query\": \"x\"}></function>"),
+        (Dialect::LlamaJson, "<function=name=\"search\"{\"query\": \"x\"}</function>"),
+        (Dialect::LlamaJson, "<function=search>{\"query\": \"x\"}}</function>"),
+        (Dialect::Qwen3Coder, "<function name=\"search\"><parameter=parameter=query>x</parameter>"),
+        (Dialect::Deepseek, "<invoke name=\"search\"><parameter name=\"query\" string=\"true\">x</｜DSML｜parameter>"),
         (
             Dialect::Kimi,
             "<think>So I search.<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>{\"query\": \"x\"}",
@@ -34,6 +45,51 @@ fn what_a_model_leaves_out_of_its_form_is_added_and_noted() {
         assert_eq!(calls(&reading), [("search", json!({"query": "x"}))], "{text}: {:?}", reading.problems);
         assert!(!reading.actions[0].repairs.is_empty(), "{text}");
         assert_eq!((reading.text.as_str(), reading.problems.len()), ("", 0), "{text}");
+    }
+}
+
+#[test]
+fn a_call_of_which_only_a_token_is_left_is_told() {
+    for (dialect, text) in [
+        (Dialect::Kimi, "I look it up.<|tool_calls_section_end|>"),
+        (
+            Dialect::Deepseek,
+            "I look it up.\n```json\nfunction.search\n```json\n{\"query\": \"x\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+        (Dialect::Deepseek, "I look it up.\n<name>search</name>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>"),
+        (Dialect::Mistral, "I look it up. [search[CALL_ID]a1b2c3d4e[ARGS]{\"query\": \"x\"}]"),
+        // What a call has no arguments for ends with a token, not with the text.
+        (Dialect::Deepseek, "I look it up.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>search<｜tool▁sep｜>"),
+        (Dialect::Kimi, "I look it up.<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0"),
+    ] {
+        let reading = read(dialect, &of_text(text));
+        assert_eq!((reading.actions.len(), reading.problems.len()), (0, 1), "{text}: {:?}", reading.problems);
+        assert!(reading.text.starts_with("I look it up."), "{text}: {}", reading.text);
+    }
+    for (dialect, text) in [(Dialect::Kimi, "<|tool_calls_section_end|>"), (Dialect::Deepseek, "</｜DSML｜function_calls>")] {
+        assert_eq!(read(dialect, &of_text(text)).problems, [""; 0], "nothing was meant: {text}");
+    }
+    // What belongs to a call that was found is no further problem.
+    let call = write(Dialect::Kimi, "search", &object(json!({"query": "x"})));
+    let reading = read(Dialect::Kimi, &of_text(&format!("</｜DSML｜tool_calls>{call}<|tool_call_end|>")));
+    assert_eq!((calls(&reading), reading.problems.len()), (vec![("search", json!({"query": "x"}))], 0));
+}
+
+#[test]
+fn a_call_that_follows_another_without_the_token_between_is_read() {
+    let first = "{\"query\": \"x\"}";
+    for (dialect, text) in [
+        (Dialect::Mistral, format!("[TOOL_CALLS]search[ARGS]{first}open[ARGS]{{\"id\": 3}}")),
+        (Dialect::Mistral, format!("[TOOL_CALLS]search[CALL_ID]a1b2c3d4e[ARGS]{first}\nopen[CALL_ID]f5g6h7i8j[ARGS]{{\"id\": 3}}")),
+        (
+            Dialect::Kimi,
+            format!("<|tool_call_begin|>search:0<|tool_call_argument_begin|>{first}\nopen:1<|tool_call_argument_begin|>{{\"id\": 3}}"),
+        ),
+    ] {
+        let reading = read(dialect, &of_text(&text));
+        assert_eq!(calls(&reading), [("search", json!({"query": "x"})), ("open", json!({"id": 3}))], "{text}");
+        assert_eq!((reading.text.as_str(), reading.problems.len()), ("", 0), "{text}");
+        assert!(reading.actions[1].repairs.iter().any(|repair| repair.contains("before the call")), "{text}");
     }
 }
 
@@ -96,6 +152,7 @@ fn special_tokens_do_not_stay_in_the_visible_text() {
         (Dialect::Harmony, "<|channel|>final<|message|>It is <|constrain|>4.<|return|>", "It is 4."),
         (Dialect::Openai, "It is <|im<|im_end|>_end|>4.", "It is < |im_end|>4."),
         (Dialect::Hermes, "It is <tool<think>a</think>_call> 4.", "It is < tool_call> 4."),
+        (Dialect::Deepseek, "It is <<think>a</think> | DSML | calls> 4.", "It is < | D SML | calls> 4."),
     ] {
         let reading = read(dialect, &of_text(text));
         assert_eq!(reading.text, visible.trim(), "{text}");

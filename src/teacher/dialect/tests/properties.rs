@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// What the dialects are made of.
-const PARTS: [&str; 64] = [
+const PARTS: [&str; 79] = [
     "<tool_call>",
     "</tool_call>",
     "<think>",
@@ -70,6 +70,21 @@ const PARTS: [&str; 64] = [
     "<observation>",
     "<|",
     "_end|>",
+    "<function=search{",
+    "<function name=\"",
+    "<invoke name=\"search\">",
+    "</invoke>",
+    "<parameter name=\"query\" string=\"true\">",
+    "<｜DSML｜function_calls>",
+    "<｜DSML｜invoke name=\"search\">",
+    "<｜DSML｜parameter name=\"query\" string=\"false\">",
+    "</｜DSML｜parameter>",
+    "</｜DSML｜invoke>",
+    "</｜DSML｜>",
+    "< | DSML | calls>",
+    "</｜｜DSML｜｜ invoke>",
+    "<｜",
+    "DSML｜",
 ];
 
 fn fragments() -> impl Strategy<Value = String> {
@@ -112,7 +127,7 @@ fn holds_a_mark(dialect: Dialect, text: &str) -> bool {
         if !is_text {
             return true;
         }
-        at = mark.end;
+        at = mark.end();
     }
     false
 }
