@@ -69,7 +69,8 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
 pub(crate) fn status(status: &Status) -> String {
     let mut table = table();
     row(&mut table, "campaign", &status.campaign);
-    row(&mut table, "state", format!("{:?}", status.state).to_lowercase());
+    // To people a campaign without anything to do is over, though nobody has paused or cancelled it.
+    row(&mut table, "state", if status.outstanding == 0 { "finished".to_owned() } else { format!("{:?}", status.state).to_lowercase() });
     row(&mut table, "planned", status.planned);
     row(&mut table, "outstanding", share(status.outstanding, status.planned));
     if let (Some(running), Some(yielded)) = (status.running, status.yielded) {
