@@ -1,5 +1,5 @@
 //! `<function=name><parameter=key>value</parameter>…</function>`, alone or within `<tool_call>` (Qwen3-Coder); also JSON arguments within
-//! `<function=name>` (Llama), and `<invoke name="…"><parameter name="…">` (DeepSeek V3.2, with a prefix).
+//! `<function=name>` (Llama), and `<｜DSML｜invoke name="…"><｜DSML｜parameter name="…">` (DeepSeek V3.2).
 //!
 //! The first form does not tell a text from a number. A value that can be read as JSON and is no string is read as that; strings that look like
 //! it are written as JSON within the function. What type a parameter has is the tool box's business, which takes a number for a text and
@@ -18,8 +18,6 @@ use super::{llama, marked};
 
 /// What a row calls a call with parameters.
 pub(super) const FORM: &str = "qwen3_coder";
-/// What a row calls one with parameters within `<invoke name="…">`.
-const INVOKE: &str = "invoke";
 /// Longest scalar that is read as JSON, in bytes.
 const SCALAR_BYTES_MAX: usize = 32;
 /// Longest name of a parameter that is written as a tag, in bytes.
@@ -89,8 +87,7 @@ impl<'a> Walk<'a> {
         let tag = self.marks.written(open);
         let form = match () {
             _ if is_json => llama::FORM,
-            _ if tag.starts_with("<function") => FORM,
-            _ if tag.starts_with("<invoke") => INVOKE,
+            _ if tag.starts_with("<function=") => FORM,
             _ => marked::DEEPSEEK,
         };
         if !tag.ends_with('>') {
@@ -126,10 +123,10 @@ impl<'a> Walk<'a> {
         // A value that is never closed ends where the turn does.
         let end = close.map_or(first_token.unwrap_or(self.len()), |mark| mark.start);
         let written = self.part(open.end(), end);
-        let value = match self.marks.attribute(open, "string") {
+        let value = match self.marks.is_text(open) {
             // DeepSeek says which are texts, and writes them as they are.
-            Some("true") => Value::from(written),
-            Some(_) => typed(trim(written)),
+            Some(true) => Value::from(written),
+            Some(false) => typed(trim(written)),
             None => {
                 let line = written.strip_prefix('\n').unwrap_or(written);
                 typed(line.strip_suffix('\n').unwrap_or(line))
@@ -152,7 +149,7 @@ impl<'a> Walk<'a> {
 /// The call, with arguments out of JSON where there were no parameters.
 fn finish(mut call: Call, is_closed: bool, inner: &str) -> Result<Call, String> {
     if call.name.is_empty() {
-        return Err("`<function=…>` names no tool".to_owned());
+        return Err("its tag names no tool".to_owned());
     }
     if !is_closed {
         call.note("closed `<function>`");

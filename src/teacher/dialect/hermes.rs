@@ -9,7 +9,6 @@ use super::json::Reader;
 use super::marks::{Kind, Mark};
 use super::spaced::guarded;
 use super::text::Walk;
-use super::white::trim_start;
 
 /// What a row calls this form.
 pub(super) const FORM: &str = "hermes";
@@ -35,9 +34,10 @@ impl<'a> Walk<'a> {
         if !self.attempt() {
             return;
         }
-        let next = self.mark_from(open.end());
-        let first = trim_start(self.part(open.end(), next.map_or(self.len(), |next| next.start)));
-        if let Some(function) = next.filter(|next| next.kind == Kind::FunctionOpen && !first.starts_with(['{', '['])) {
+        // The next mark is far where a long string comes first, and JSON is not to be gone through twice.
+        let is_json = self.first_from(open.end()).is_some_and(|first| matches!(first, b'{' | b'['));
+        let next = if is_json { None } else { self.mark_from(open.end()) };
+        if let Some(function) = next.filter(|next| next.kind == Kind::FunctionOpen) {
             self.function(open.start, function);
             self.leave_if(Kind::CallClose);
             return;

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::pythonic;
 use super::spaced::guarded;
 use super::text::{Found, Walk};
-use super::white::{trim_end, trim_start};
+use super::white::{self, trim_end, trim_start};
 
 /// What a row calls this form where it is the model's own.
 pub(super) const FORM: &str = "llama_json";
@@ -32,7 +32,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let mut reader = Reader::between(self.marks, open.end(), !self.cut);
-        let first = trim_start(self.part(open.end(), self.mark_or_end(open.end())));
+        let first = self.part(white::behind(self.marks.text().as_bytes(), open.end()), self.len());
         let (read, form) = if first.starts_with('{') || first.starts_with("[{") {
             (read_calls(&mut reader), FORM)
         } else {

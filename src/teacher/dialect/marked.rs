@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
             return self.give_up(open.end(), Kind::MarkedCallClose, "it does not begin with the name of a tool".to_owned());
         }
         let mut reader = Reader::between(self.marks, arguments_at, !self.cut);
-        match read_arguments(&mut reader) {
+        match read_closed_arguments(&mut reader) {
             Ok((arguments, repairs)) => {
                 if is_fenced {
                     reader.forgive(Repair::Fence);
@@ -108,17 +108,27 @@ impl<'a> Walk<'a> {
 fn kimi_name(id: &str) -> (&str, bool) {
     let is_index = |index: &str| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
     let (name, has_index) = match id.rsplit_once(':') {
-        Some((name, index)) => (name, is_index(index)),
-        None => (id, false),
+        Some((name, index)) if is_index(index) => (name, true),
+        // Some write a word in its place.
+        Some((name, word)) if id.starts_with("functions.") && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
+            (name, false)
+        }
+        _ => (id, false),
     };
     (name.strip_prefix("functions.").unwrap_or(name), has_index)
+}
+
+/// The same where a token follows the arguments, so that they are missing where the text ends and were left out where a token comes next.
+pub(super) fn read_closed_arguments(reader: &mut Reader<'_>) -> Result<(Map<String, Value>, Vec<String>), String> {
+    reader.skip_space();
+    if reader.rest().is_empty() { Err("its arguments are missing".to_owned()) } else { read_arguments(reader) }
 }
 
 /// The arguments that come next: an object, its text, or nothing.
 pub(super) fn read_arguments(reader: &mut Reader<'_>) -> Result<(Map<String, Value>, Vec<String>), String> {
     reader.skip_space();
     if reader.is_at_end() {
-        return if !reader.rest().is_empty() { Ok((Map::new(), Vec::new())) } else { Err("its arguments are missing".to_owned()) };
+        return if reader.may_close() { Ok((Map::new(), Vec::new())) } else { Err("its arguments are missing".to_owned()) };
     }
     let value = reader.one().map_err(|broken| format!("its arguments cannot be read: {}", broken.reason()))?;
     arguments::from_value(value, true)

@@ -78,6 +78,13 @@ pub(super) struct Mark {
     pub(super) kind: Kind,
 }
 
+impl Kind {
+    /// Whether it stands within a call only, before its arguments.
+    pub(super) fn is_before_arguments(self) -> bool {
+        matches!(self, Self::Separator | Self::ArgumentsOpen | Self::Arguments | Self::CallId)
+    }
+}
+
 impl Mark {
     pub(super) fn new(kind: Kind, start: usize, end: usize) -> Self {
         Self { start, len: u32::try_from(end - start).unwrap_or(u32::MAX), kind }
@@ -116,7 +123,12 @@ impl<'a> Marks<'a> {
     /// The first mark that begins at `from` or behind.
     #[inline]
     pub(super) fn next(&self, from: usize) -> Option<Mark> {
-        let bytes = self.text.as_bytes();
+        self.next_before(from, self.text.len())
+    }
+
+    /// The first mark that begins at `from` or behind, and before `to`.
+    pub(super) fn next_before(&self, from: usize, to: usize) -> Option<Mark> {
+        let bytes = self.text.as_bytes().get(..to)?;
         let mut at = from;
         // Looking at a few bytes first spares a search at each bracket of a text that is full of them.
         let mut near_end = at + NEAR_BYTES;
@@ -152,10 +164,9 @@ impl<'a> Marks<'a> {
 
     fn angled(&self, start: usize, rest: &[u8]) -> Option<Mark> {
         match rest.get(1)? {
-            b'|' => token(start, rest, 2).or_else(|| elements::prefixed(start, rest)),
-            0xEF if rest.get(4) == Some(&b'<') => None,
-            0xEF if rest.get(4) == Some(&b'D') && rest.get(5) == Some(&b'S') => elements::prefixed(start, rest),
-            0xEF => token(start, rest, 1 + WIDE_BAR.len()).or_else(|| elements::prefixed(start, rest)),
+            b'|' => behind_bar(start, rest, 2),
+            0xEF if rest.get(3) == Some(&WIDE_BAR[2]) => behind_bar(start, rest, 1 + WIDE_BAR.len()),
+            0xEF => None,
             b' ' => elements::prefixed(start, rest),
             b'/' if !rest.get(2)?.is_ascii_alphabetic() => elements::prefixed(start, rest),
             b'/' => self.tag(start, rest, 2),
@@ -179,12 +190,10 @@ impl<'a> Marks<'a> {
             b't' if is("tool_call") => ("tool_call", pair(Kind::CallOpen, Kind::CallClose)),
             b't' if is("tool_response") => ("tool_response", pair(Kind::ResponseOpen, Kind::ResponseClose)),
             b'f' if closes && is("function") => ("function", Kind::FunctionClose),
-            b'f' if !closes => return elements::open(start, rest, "function"),
-            b'i' if closes && is("invoke") => ("invoke", Kind::FunctionClose),
-            b'i' if !closes => return elements::open(start, rest, "invoke"),
+            b'f' if !closes => return elements::function(start, rest),
             b'p' if is("plan") => ("plan", Kind::Protocol),
             b'p' if closes && is("parameter") => ("parameter", Kind::ParameterClose),
-            b'p' if !closes => return elements::open(start, rest, "parameter"),
+            b'p' if !closes => return elements::parameter(start, rest),
             b'w' | b'W' if is_tool("web_search") => ("web_search", pair(Kind::ToolOpen, Kind::ToolClose)),
             b'c' | b'C' if is_tool("crawl_page") => ("crawl_page", pair(Kind::ToolOpen, Kind::ToolClose)),
             b'o' if is("observation") => ("observation", pair(Kind::ObservationOpen, Kind::ObservationClose)),
@@ -208,14 +217,26 @@ impl<'a> Marks<'a> {
         }
     }
 
-    /// The value of an attribute in the tag of a function or parameter.
-    pub(super) fn attribute(&self, mark: Mark, key: &str) -> Option<&'a str> {
-        elements::attribute(self.written(mark).trim_end_matches('>'), key)
+    /// Whether the parameter that a prefixed tag opens says that it is a text, or that it is none.
+    pub(super) fn is_text(&self, open: Mark) -> Option<bool> {
+        elements::attribute(self.written(open), "string").map(|value| value == "true")
     }
 
     /// The mark itself.
     pub(super) fn written(&self, mark: Mark) -> &'a str {
         self.text.get(mark.start..mark.end()).unwrap_or_default()
+    }
+}
+
+/// A special token or an element with a prefix, whose first bar ends at `from` within `rest`.
+fn behind_bar(start: usize, rest: &[u8], from: usize) -> Option<Mark> {
+    let behind = rest.get(from..)?;
+    match behind.first()? {
+        b'<' => None,
+        b'D' if behind.starts_with(&elements::PREFIX) => elements::prefixed(start, rest),
+        b' ' => elements::prefixed(start, rest).or_else(|| token(start, rest, from)),
+        _ if tokens::bar(behind) > 0 => elements::prefixed(start, rest),
+        _ => token(start, rest, from),
     }
 }
 
@@ -236,7 +257,7 @@ impl Beginnings {
 /// Those of marks in angle brackets. Hostile text is full of brackets, and of nearly all of them no more is looked at.
 static ANGLED: Beginnings = {
     let mut angled = Beginnings([[0; 4]; 256]);
-    let tags = [b"th", b"to", b"fu", b"pa", b"pl", b"we", b"We", b"wE", b"WE", b"cr", b"Cr", b"cR", b"CR", b"ob", b"su", b"s>", b"in"];
+    let tags = [b"th", b"to", b"fu", b"pa", b"pl", b"we", b"We", b"wE", b"WE", b"cr", b"Cr", b"cR", b"CR", b"ob", b"su", b"s>"];
     let mut tag = 0;
     while tag < tags.len() {
         angled.add(tags[tag][0], tags[tag][1]);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::{self, Call};
 use super::json::Reader;
-use super::marked::read_arguments;
+use super::marked::read_closed_arguments;
 use super::marks::{Kind, Mark};
 use super::spaced::guarded;
 use super::text::Walk;
@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
             (None, ..) => start + head.len(),
         };
         reader.go_to(arguments_at);
-        let (arguments, repairs) = read_arguments(reader)?;
+        let (arguments, repairs) = read_closed_arguments(reader)?;
         Ok(vec![Call { name: name.to_owned(), arguments, repairs }])
     }
 }

@@ -73,8 +73,8 @@ pub fn read(dialect: Dialect, completion: &Completion) -> Reading {
             read_whole(&mut found, cut);
         }
     }
-    if let Some(at) = found.unopened.filter(|_| actions.is_empty() && found.calls.is_empty() && found.problems.is_empty()) {
-        found.problems.extend(problem::unopened(completion.text.get(..at).unwrap_or_default()));
+    if actions.is_empty() && found.calls.is_empty() && found.problems.is_empty() {
+        found.problems.extend(found.stray.take());
     }
     append_new(&mut actions, found.calls);
 

@@ -14,6 +14,8 @@ const EXCERPT_CHARS: usize = 120;
 pub(super) enum Problem {
     /// A call that cannot be read: how it began, and why.
     Unread(String, String),
+    /// A token of a call though none begins: how the text before it ends.
+    Stray(String),
     /// Calls within reasoning that was never closed.
     CallWithinReasoning,
     /// A tool's answer, or somebody else's turn, that the model wrote itself, as it begins.
@@ -27,13 +29,13 @@ impl Problem {
     pub(super) fn unread(written: &str, reason: String) -> Self {
         Self::Unread(trim_start(written).chars().take(EXCERPT_CHARS).collect::<String>().trim_end().to_owned(), reason)
     }
-}
 
-/// That a call was meant by the text before a token of a call, though none begins one; nothing if there is no text.
-pub(super) fn unopened(text: &str) -> Option<Problem> {
-    let text = trim(text);
-    let end = text.get(text.floor_char_boundary(text.len().saturating_sub(EXCERPT_CHARS))..).unwrap_or_default();
-    (!end.is_empty()).then(|| Problem::unread(end, "a token of a call stands behind it, and none that begins one before".to_owned()))
+    /// That a token of a call stands behind `text` though no call begins; nothing if there is no text.
+    pub(super) fn stray(text: &str) -> Option<Self> {
+        let text = trim(text);
+        let end = text.char_indices().rev().take(EXCERPT_CHARS).last().map_or(text.len(), |(at, _)| at);
+        (!text.is_empty()).then(|| Self::Stray(text.get(end..).unwrap_or_default().to_owned()))
+    }
 }
 
 /// The problems as the model is told, at most [`PROBLEMS_MAX`] and one line on the rest.
@@ -47,6 +49,10 @@ pub(super) fn tell(problems: Vec<Problem>, dialect: Dialect) -> Vec<String> {
             Problem::Unread(written, reason) => {
                 format!("A tool call could not be read and was not carried out: {reason}. It began with: {written}\n{right_form}")
             }
+            Problem::Stray(end) => format!(
+                "A tool call could not be read and was not carried out: a token of a call stands in the text, and none that begins a call. Before it \
+                 stood: {end}\n{right_form}"
+            ),
             Problem::CallWithinReasoning => {
                 format!("You wrote a tool call within reasoning that you did not close with </think>, so it was not carried out. {right_form}")
             }

@@ -66,18 +66,20 @@ pub(super) fn closing(text: &str) -> Option<&'static str> {
         }
         for at in (from..to).rev() {
             let tag = bytes.get(at..).unwrap_or_default();
-            if !matches!(tag, [b'<', b'/' | b'w' | b'c' | b's', ..]) {
-                continue;
-            }
-            if tag.starts_with(b"</think>") {
-                return None;
-            }
-            for ((open, close), is_closed) in STOPS.iter().zip(&mut closed) {
-                if tag.starts_with(close.as_bytes()) {
-                    *is_closed = true;
-                } else if tag.starts_with(open.as_bytes()) && !*is_closed {
-                    return Some(close);
+            match tag {
+                [b'<', b'/', b't', ..] if tag.starts_with(b"</think>") => return None,
+                [b'<', b'/', b'w' | b'c' | b's', ..] => {
+                    for ((_, close), is_closed) in STOPS.iter().zip(&mut closed) {
+                        *is_closed |= tag.starts_with(close.as_bytes());
+                    }
                 }
+                [b'<', b'w' | b'c' | b's', ..] => {
+                    let opened = STOPS.iter().zip(&closed).find(|((open, _), is_closed)| !**is_closed && tag.starts_with(open.as_bytes()));
+                    if let Some(((_, close), _)) = opened {
+                        return Some(close);
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use super::arguments::Call;
 use super::json::Reader;
 use super::marks::{Kind, Mark, Marks};
 use super::problem::Problem;
-use super::white::{trim, trim_end, trim_start};
+use super::white::{self, trim, trim_end, trim_start};
 
 /// Most calls that are tried to be read of one text. More is no turn but a loop, and reading every one would cost more than it is worth.
 pub(super) const ATTEMPTS_MAX: usize = 64;
@@ -28,8 +28,9 @@ pub(super) struct Found {
     pub(super) attempts: usize,
     /// Where the model began to write what somebody else says.
     pub(super) forged_from: Option<usize>,
-    /// Where a token of a call stands, though no call began.
-    pub(super) unopened: Option<usize>,
+    /// That a token of a call was found though no call began: what is told where nothing else is.
+    pub(super) stray: Option<Problem>,
+    is_stray_seen: bool,
 }
 
 impl Found {
@@ -75,8 +76,9 @@ pub(super) fn read(dialect: Dialect, text: &str, cut: bool) -> Found {
         next: None,
         position: 0,
         cut,
-        is_seamed: false,
+        seams: Vec::new(),
         is_thought_closed: false,
+        is_thought_unclosed: false,
         found: Found::default(),
     };
     walk.go_on(0);
@@ -99,10 +101,12 @@ pub(super) struct Walk<'a> {
     /// Where the text that is not yet dealt with begins.
     position: usize,
     pub(super) cut: bool,
-    /// Whether something was taken out from between two parts that are visible.
-    is_seamed: bool,
+    /// Where something was taken out from between two parts that are visible, in the visible text.
+    seams: Vec<usize>,
     /// Whether reasoning was closed for the model, which the next call notes.
     is_thought_closed: bool,
+    /// Whether no `</think>` stands in the rest of the text, so that nobody need look for one again.
+    is_thought_unclosed: bool,
     pub(super) found: Found,
 }
 
@@ -132,10 +136,18 @@ impl<'a> Walk<'a> {
     }
 
     #[inline]
+    /// The first byte from `from` on that is no white space.
+    pub(super) fn first_from(&self, from: usize) -> Option<u8> {
+        let bytes = self.marks.text().as_bytes();
+        bytes.get(white::behind(bytes, from)).copied()
+    }
+
     pub(super) fn show_until(&mut self, end: usize) {
         let part = self.part(self.position, end);
         if !part.is_empty() {
-            self.is_seamed |= !self.found.visible.is_empty();
+            if !self.found.visible.is_empty() {
+                self.seams.push(self.found.visible.len());
+            }
             self.found.visible.push_str(part);
         }
         self.position = end;
@@ -191,8 +203,8 @@ impl<'a> Walk<'a> {
             Kind::ToolClose => self.unopened(mark),
             Kind::Start | Kind::Channel => self.harmony(mark),
             Kind::SectionOpen | Kind::MarkedCallOpen => self.marked_call(mark),
-            Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId => self.part_of_call(mark),
-            Kind::MarkedCallClose | Kind::SectionClose => self.alone(mark),
+            kind if kind.is_before_arguments() => self.before_arguments(mark),
+            Kind::MarkedCallClose | Kind::SectionClose => self.unopened_end(mark),
             Kind::PythonTag | Kind::PythonOpen => self.python(mark),
             Kind::ToolCalls => self.mistral(mark),
             // What the model believes a tool said, and all it concluded from it, is no turn of ours.
@@ -238,22 +250,54 @@ impl<'a> Walk<'a> {
         self.go_on(close.end());
     }
 
-    /// A token that stands within a call only: with a name before it, the token that begins the call is missing.
-    fn part_of_call(&mut self, part: Mark) {
-        let Some(start) = self.name_before(self.position, part) else { return self.alone(part) };
-        match part.kind {
-            Kind::Arguments | Kind::CallId => self.mistral(Mark::new(Kind::ToolCalls, start, start)),
-            _ => self.marked_call(Mark::new(Kind::MarkedCallOpen, start, start)),
+    /// A token that stands within a call only. With a name before it and arguments behind it, the token that begins the call is missing;
+    /// without either nothing is meant by it.
+    fn before_arguments(&mut self, part: Mark) {
+        match (self.name_before(self.position, part), self.arguments_behind(part)) {
+            (_, None) => self.hide(part),
+            (None, Some(at)) => {
+                self.show_until(part.start);
+                self.stray();
+                self.go_on(at);
+            }
+            (Some(start), Some(_)) if matches!(part.kind, Kind::Arguments | Kind::CallId) => {
+                self.mistral(Mark::new(Kind::ToolCalls, start, start));
+            }
+            (Some(start), Some(_)) => self.marked_call(Mark::new(Kind::MarkedCallOpen, start, start)),
         }
     }
 
-    /// Takes a token of a call out of the text, of which nothing else was found.
-    fn alone(&mut self, mark: Mark) {
-        self.found.unopened = self.found.unopened.or(Some(mark.start));
+    /// Where the arguments begin that belong to a token which stands before such.
+    fn arguments_behind(&self, part: Mark) -> Option<usize> {
+        /// Longest id of a call, in bytes.
+        const ID_BYTES_MAX: usize = 64;
+        let behind = match part.kind {
+            Kind::CallId => {
+                let next = self.mark_from(part.end()).filter(|next| next.kind == Kind::Arguments)?;
+                let is_id = next.start - part.end() <= ID_BYTES_MAX && !self.part(part.end(), next.start).contains(char::is_whitespace);
+                is_id.then_some(next.end())?
+            }
+            _ => part.end(),
+        };
+        let is_object = self.first_from(behind) == Some(b'{');
+        // DeepSeek V3 has the name and a code fence here.
+        let is_fenced = || memchr::memmem::find(self.part(behind, self.mark_or_end(behind)).as_bytes(), b"```").is_some();
+        (is_object || part.kind == Kind::Separator && is_fenced()).then_some(behind)
+    }
+
+    /// A token that ends a call or all of them, though none began.
+    fn unopened_end(&mut self, mark: Mark) {
         self.hide(mark);
-        // An id is no name of a call.
-        if let Some(next) = self.next.filter(|next| mark.kind == Kind::CallId && next.kind == Kind::Arguments) {
-            self.go_on(next.end());
+        // In these two dialects an answer is known as one, whatever stands behind it.
+        if !matches!(self.dialect, Dialect::Tags | Dialect::Harmony) {
+            self.stray();
+        }
+    }
+
+    /// Notes that a token of a call follows the visible text though no call begins; the first one only.
+    fn stray(&mut self) {
+        if !std::mem::replace(&mut self.found.is_stray_seen, true) {
+            self.found.stray = Problem::stray(&self.found.visible);
         }
     }
 
@@ -295,12 +339,18 @@ impl<'a> Walk<'a> {
                     self.found.think(self.part(open.end(), mark.start));
                     return self.go_on(mark.end());
                 }
-                Kind::SectionOpen | Kind::MarkedCallOpen => section = section.or(Some(mark.start)),
+                Kind::SectionOpen | Kind::MarkedCallOpen => {
+                    section = section.or(Some(mark.start));
+                    if self.is_thought_unclosed {
+                        break;
+                    }
+                }
                 Kind::CallOpen | Kind::FunctionOpen | Kind::ToolCalls => is_call_within = true,
                 Kind::ToolOpen => is_call_within |= self.dialect == Dialect::Tags,
                 _ => {}
             }
         }
+        self.is_thought_unclosed = true;
         // No model mentions the tokens that begin its calls: with them its reasoning is over (Kimi K2 Thinking leaves it open).
         if let Some(start) = section {
             self.found.think(self.part(open.end(), start));
@@ -351,9 +401,7 @@ impl<'a> Walk<'a> {
     /// Tells that the call whose token ends at `from` cannot be read, and goes on at the next mark that is no part of a call; behind it, if it is
     /// the one that ends such calls.
     pub(super) fn give_up(&mut self, from: usize, close: Kind, reason: String) {
-        let is_part = |mark: &Mark| {
-            matches!(mark.kind, Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId | Kind::Constrain | Kind::Content)
-        };
+        let is_part = |mark: &Mark| mark.kind.is_before_arguments() || matches!(mark.kind, Kind::Constrain | Kind::Content);
         let first = self.mark_from(from);
         let mut next = first;
         while let Some(part) = next.filter(is_part) {
@@ -370,8 +418,8 @@ impl<'a> Walk<'a> {
     /// Where the name of another call begins whose own token is missing, if that is what stands between `from` and the next mark.
     fn another_call(&self, from: usize) -> Option<usize> {
         let next = self.mark_from(from)?;
-        let is_part = matches!(next.kind, Kind::Separator | Kind::ArgumentsOpen | Kind::Arguments | Kind::CallId);
-        if is_part { self.name_before(from, next) } else { None }
+        let is_before_arguments = next.kind.is_before_arguments() && self.arguments_behind(next).is_some();
+        if is_before_arguments { self.name_before(from, next) } else { None }
     }
 
     fn leave(&mut self, from: usize, close: Kind) {
@@ -388,29 +436,45 @@ impl<'a> Walk<'a> {
 
     /// Where something was taken out, what stood on both sides may read as a mark together: a space keeps it apart.
     fn part_marks_at_seams(&mut self) {
-        if !self.is_seamed {
-            return;
-        }
+        /// Longest mark, in bytes.
+        const MARK_BYTES_MAX: usize = 256;
         let is_tags = self.dialect == Dialect::Tags;
         let is_text = |kind: Kind| match kind {
             Kind::ParameterOpen | Kind::ParameterClose | Kind::Protocol => true,
             Kind::ObservationOpen | Kind::ObservationClose | Kind::ToolOpen | Kind::ToolClose => !is_tags,
             _ => false,
         };
+        if self.seams.is_empty() {
+            return;
+        }
         let visible = std::mem::take(&mut self.found.visible);
         let marks = Marks::of(&visible, self.dialect == Dialect::Mistral);
-        let (mut copied, mut at) = (0, 0);
-        let mut parted = String::new();
-        while let Some(mark) = marks.next(at) {
-            // Spaces about a prefix do not part it.
-            at = 1 + memchr::memmem::find(marks.written(mark).as_bytes(), b"DSML").map_or(mark.start, |prefix| mark.start + prefix);
-            if !is_text(mark.kind) {
-                parted.push_str(visible.get(copied..at).unwrap_or_default());
-                parted.push(' ');
-                copied = at;
+        let (mut copied, mut parted) = (0, String::new());
+        let mut at = 0;
+        for seam in &self.seams {
+            at = at.max(seam.saturating_sub(MARK_BYTES_MAX));
+            while let Some(mark) = marks.next_before(at, *seam) {
+                at = mark.start + 1;
+                if !is_text(mark.kind) {
+                    for place in places_to_part(marks.written(mark)) {
+                        at = mark.start + place;
+                        parted.push_str(visible.get(copied..at).unwrap_or_default());
+                        parted.push(' ');
+                        copied = at;
+                    }
+                }
             }
+            at = *seam;
         }
         parted.push_str(visible.get(copied..).unwrap_or_default());
         self.found.visible = if copied == 0 { visible } else { parted };
     }
+}
+
+/// Where spaces must be put into a mark so that it is none: behind its bracket, and within a prefix, which spaces do not part from its
+/// bars.
+fn places_to_part(mark: &str) -> impl Iterator<Item = usize> {
+    let is_still_one = Marks::of(&mark.replacen('<', "< ", 1), false).at(0).is_some();
+    let within = mark.find("DSML").filter(|_| is_still_one).map(|prefix| prefix + 1);
+    std::iter::once(1).chain(within)
 }

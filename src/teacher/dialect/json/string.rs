@@ -94,9 +94,10 @@ impl Reader<'_> {
                 (Some(b'<' | b'['), _) => match self.marks.and_then(|within| within.at(at)) {
                     None => at += 1,
                     Some(_) if marks == MARKS_WITHIN_MAX => return Err(Broken::OpenString),
-                    Some(mark) => {
+                    // What stands in the mark is read as ever: a tag may hold quotes.
+                    Some(_) => {
                         marks += 1;
-                        at = mark.end();
+                        at += 1;
                     }
                 },
                 (Some(..0x20), _) => {

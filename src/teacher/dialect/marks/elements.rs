@@ -1,53 +1,55 @@
-//! Elements of XML that are calls and their parameters: `<function=…>`, `<invoke name="…">`, and the same with a prefix between bars.
+//! Elements that are calls and their parameters: `<function=…>`, and DeepSeek's with a prefix between bars, `<｜DSML｜invoke name="…">`.
 
-use memchr::{memchr, memchr3};
+use memchr::memchr3;
 
 use super::tokens::bar;
 use super::{Kind, Mark};
 
 /// What stands between the bars of a prefix (DeepSeek V3.2).
-const PREFIX: &[u8; 4] = b"DSML";
+pub(super) const PREFIX: [u8; 4] = *b"DSML";
 /// Longest tag, in bytes: longer ones are text.
 const TAG_BYTES_MAX: usize = 192;
 /// Most bars and spaces before the prefix, and behind it.
 const BARS_MAX: usize = 6;
-/// Within how many bytes the prefix begins.
-const BARS_BYTES_MAX: usize = 16;
 
-/// `<function=name>`, `<function name="name">` and the like, where `rest` begins with `<` and perhaps this element. Models leave out the
-/// `>` before JSON; the mark ends without it there.
-#[inline]
-pub(super) fn open(start: usize, rest: &[u8], element: &str) -> Option<Mark> {
-    let tag = rest.get(1..)?.strip_prefix(element.as_bytes())?;
-    if !(tag.starts_with(b"=") && element != "invoke" || tag.starts_with(b" name=")) {
-        return None;
-    }
+/// `<parameter=name>`.
+pub(super) fn parameter(start: usize, rest: &[u8]) -> Option<Mark> {
+    let tag = rest.strip_prefix(b"<parameter=")?;
+    let end = closed_at(tag)?;
+    Some(Mark::new(Kind::ParameterOpen, start, start + rest.len() - tag.len() + end + 1))
+}
+
+/// `<function=name>`. Models that write JSON behind it leave out the `>` (`<function=search{"query": …}`): the mark ends before the JSON.
+pub(super) fn function(start: usize, rest: &[u8]) -> Option<Mark> {
+    let tag = rest.strip_prefix(b"<function=")?;
+    let tag_at = start + rest.len() - tag.len();
     let near = tag.get(..TAG_BYTES_MAX).unwrap_or(tag);
-    let end = memchr3(b'>', b'<', b'\n', near);
-    let name_at = start + 1 + element.len();
-    if element == "parameter" {
-        return closed_at(end, near).map(|end| Mark::new(Kind::ParameterOpen, start, name_at + end + 1));
+    let first = memchr3(b'>', b'<', b'{', near)?;
+    if near.get(first) == Some(&b'{') {
+        let name = std::str::from_utf8(near.get(..first)?).ok()?;
+        return is_name(bare(name)).then(|| Mark::new(Kind::FunctionOpen, start, tag_at + first));
     }
-    match memchr(b'{', near.get(..end.unwrap_or(near.len()))?) {
-        Some(brace) => (brace > 1).then(|| Mark::new(Kind::FunctionOpen, start, name_at + brace)),
-        None => closed_at(end, near).map(|end| Mark::new(Kind::FunctionOpen, start, name_at + end + 1)),
-    }
+    Some(Mark::new(Kind::FunctionOpen, start, tag_at + closed_at(tag)? + 1))
 }
 
-/// The end of a tag, if it is its `>`.
-fn closed_at(end: Option<usize>, tag: &[u8]) -> Option<usize> {
-    end.filter(|end| tag.get(*end) == Some(&b'>'))
+/// Where the `>` of a tag stands, if nothing stands before it that no tag has.
+fn closed_at(tag: &[u8]) -> Option<usize> {
+    let near = tag.get(..TAG_BYTES_MAX).unwrap_or(tag);
+    memchr3(b'>', b'<', b'\n', near).filter(|end| near.get(*end) == Some(&b'>'))
 }
 
-/// `<｜DSML｜invoke name="…">`, `</｜DSML｜parameter>` and the like (DeepSeek V3.2). Servers and relays double the bars, make them plain and
-/// put spaces about them.
+/// `<｜DSML｜invoke name="…">`, `</｜DSML｜parameter>` and the like. Servers and relays double the bars, make them plain and put spaces about
+/// them. What encloses all calls has several names.
 pub(super) fn prefixed(start: usize, rest: &[u8]) -> Option<Mark> {
     let closes = rest.get(1) == Some(&b'/');
-    let usual = if closes { "</｜DSML｜" } else { "<｜DSML｜" };
-    let element_at = if rest.starts_with(usual.as_bytes()) { usual.len() } else { behind_prefix(rest, 1 + usize::from(closes))? };
+    let prefix_at = behind_bars(rest, 1 + usize::from(closes))?;
+    if !rest.get(prefix_at..)?.starts_with(&PREFIX) {
+        return None;
+    }
+    let element_at = behind_bars(rest, prefix_at + PREFIX.len())?;
     let tag = rest.get(element_at..)?;
-    let len = closed_at(memchr3(b'>', b'<', b'\n', tag.get(..TAG_BYTES_MAX).unwrap_or(tag)), tag)?;
-    let kind = match (tag.get(..len)?.split(|byte| *byte == b' ').next()?, closes) {
+    let end = closed_at(tag)?;
+    let kind = match (tag.get(..end)?.split(|byte| *byte == b' ').next()?, closes) {
         (b"invoke", false) => Kind::FunctionOpen,
         (b"invoke", true) => Kind::FunctionClose,
         (b"parameter", false) => Kind::ParameterOpen,
@@ -55,24 +57,11 @@ pub(super) fn prefixed(start: usize, rest: &[u8]) -> Option<Mark> {
         (_, false) => Kind::SectionOpen,
         (_, true) => Kind::SectionClose,
     };
-    Some(Mark::new(kind, start, start + element_at + len + 1))
-}
-
-/// Where a prefix ends that begins at `at`, bars and spaces about it included.
-fn behind_prefix(rest: &[u8], at: usize) -> Option<usize> {
-    let near = rest.get(..BARS_BYTES_MAX).unwrap_or(rest);
-    // Without branches, so that all are compared at once: of hostile text no more is looked at.
-    if !near.iter().fold(false, |any, byte| any | (*byte == PREFIX[0])) {
-        return None;
-    }
-    let prefix_at = behind_bars(rest, at)?;
-    if !rest.get(prefix_at..)?.starts_with(PREFIX) {
-        return None;
-    }
-    behind_bars(rest, prefix_at + PREFIX.len())
+    Some(Mark::new(kind, start, start + element_at + end + 1))
 }
 
 /// Where the bars and spaces end that begin at `at`, if there is a bar among them.
+#[inline]
 fn behind_bars(rest: &[u8], mut at: usize) -> Option<usize> {
     let mut has_bar = false;
     for _ in 0..BARS_MAX {
@@ -89,24 +78,28 @@ fn behind_bars(rest: &[u8], mut at: usize) -> Option<usize> {
     has_bar.then_some(at)
 }
 
-/// The name in the tag of a function or parameter, which is given without its brackets.
+/// The name in the tag of a function or parameter.
 pub(super) fn name(tag: &str) -> &str {
-    let name = attribute(tag, "name").unwrap_or_else(|| {
-        let name = tag.split_once('=').unwrap_or_default().1;
-        name.strip_prefix("parameter=").unwrap_or(name)
-    });
-    name.trim().trim_matches(['"', '\'', '=']).trim()
+    match attribute(tag, "name") {
+        Some(name) => name.trim(),
+        None => bare(tag.trim_end_matches('>').split_once('=').unwrap_or_default().1),
+    }
 }
 
-/// The value of an attribute, in quotes or as a word.
+/// The name behind `<function=` or `<parameter=` without what models put about it: quotes, another `=`, or its key once more
+/// (`<function=name="search"`, `<parameter=parameter=query>`).
+fn bare(name: &str) -> &str {
+    let name = ["name=", "parameter="].into_iter().find_map(|key| name.strip_prefix(key)).unwrap_or(name);
+    name.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='))
+}
+
+/// Whether a tool may have this name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// The value of an attribute in quotes, in a prefixed tag; other tags have none.
 pub(super) fn attribute<'a>(tag: &'a str, key: &str) -> Option<&'a str> {
-    let (at, _) = tag.match_indices(key).find(|(at, _)| {
-        let is_parted = tag.get(..*at).is_some_and(|before| before.ends_with([' ', '=']));
-        is_parted && tag.get(at + key.len()..).is_some_and(|behind| behind.starts_with('='))
-    })?;
-    let value = tag.get(at + key.len() + 1..)?;
-    match value.chars().next()? {
-        quote @ ('"' | '\'') => value.get(1..)?.split(quote).next(),
-        _ => value.split(' ').next(),
-    }
+    let attributes = tag.split_once("DSML")?.1;
+    attributes.split(' ').find_map(|attribute| attribute.strip_prefix(key)?.strip_prefix("=\"")).and_then(|value| value.split('"').next())
 }

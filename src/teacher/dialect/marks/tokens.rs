@@ -31,6 +31,7 @@ pub(super) fn token(start: usize, rest: &[u8], from: usize) -> Option<Mark> {
 }
 
 /// Length in bytes of the bar that `bytes` begin with, else 0.
+#[inline]
 pub(super) fn bar(bytes: &[u8]) -> usize {
     match bytes.first() {
         Some(b'|') => 1,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Parts that cost the most when they are repeated.
-const UNITS: [&str; 52] = [
+const UNITS: [&str; 53] = [
     "<tool_call>",
     "</tool_call>",
     "<tool_call>{\"a\":\"",
@@ -45,7 +45,8 @@ const UNITS: [&str; 52] = [
     "<web_search>",
     "<web_search>a|",
     "<crawl_page>\n|",
-    "<invoke name=",
+    "<think><|tool_calls_section_begin|>",
+    "<think><｜DSML｜x>",
     "<function=f{",
     "<｜DSML｜",
     "</ | ",

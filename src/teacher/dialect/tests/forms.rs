@@ -147,9 +147,13 @@ fn deepseek() {
 
 #[test]
 fn the_prefix_of_deepseek_s_elements_is_known_however_its_bars_are_written() {
-    for (open, close) in
-        [("<｜DSML｜", "</｜DSML｜"), ("<|DSML|", "</|DSML|"), ("<｜｜DSML｜｜ ", "</｜｜DSML｜｜ "), ("< | DSML | ", "</ | DSML | ")]
-    {
+    for (open, close) in [
+        ("<｜DSML｜", "</｜DSML｜"),
+        ("<｜DSML｜ ", "</｜DSML｜ "),
+        ("<|DSML|", "</|DSML|"),
+        ("<｜｜DSML｜｜ ", "</｜｜DSML｜｜ "),
+        ("< | DSML | ", "</ | DSML | "),
+    ] {
         let text = format!(
             "I look.\n{open}tool_calls>\n{open}invoke name=\"search\">\n{open}parameter name=\"query\" string=\"true\">a | b{close}parameter>\n\
              {close}invoke>\n{close}tool_calls>"

@@ -26,8 +26,8 @@ fn what_a_model_leaves_out_of_its_form_is_added_and_noted() {
         (Dialect::LlamaJson, "<function=search {\"query\": \"x\"}></function>"),
         (Dialect::LlamaJson, "<function=name=\"search\"{\"query\": \"x\"}</function>"),
         (Dialect::LlamaJson, "<function=search>{\"query\": \"x\"}}</function>"),
-        (Dialect::Qwen3Coder, "<function name=\"search\"><parameter=parameter=query>x</parameter>"),
-        (Dialect::Deepseek, "<invoke name=\"search\"><parameter name=\"query\" string=\"true\">x</｜DSML｜parameter>"),
+        (Dialect::Qwen3Coder, "<function=\"search\"><parameter=parameter=query>x</parameter>"),
+        (Dialect::Deepseek, "<｜DSML｜invoke name=\"search\"><｜DSML｜parameter name=\"query\" string=\"true\">x"),
         (
             Dialect::Kimi,
             "<think>So I search.<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>{\"query\": \"x\"}",
@@ -73,6 +73,71 @@ fn a_call_of_which_only_a_token_is_left_is_told() {
     let call = write(Dialect::Kimi, "search", &object(json!({"query": "x"})));
     let reading = read(Dialect::Kimi, &of_text(&format!("</｜DSML｜tool_calls>{call}<|tool_call_end|>")));
     assert_eq!((calls(&reading), reading.problems.len()), (vec![("search", json!({"query": "x"}))], 0));
+}
+
+#[test]
+fn what_only_looks_like_a_part_of_a_call_is_text() {
+    for (dialect, text) in [
+        (Dialect::Hermes, "Tags look like `<invoke name=\"pay\" partnerLink=\"bank\"/>`, `<function name=\"f\">`, `</invoke>`. It is 4."),
+        (Dialect::Hermes, "The form `<function=` is followed by the name and JSON, as {\"a\": 1}. It is 4."),
+        (Dialect::Hermes, "One writes <function=search, {\"q\": 1}. It is 4."),
+        (Dialect::Deepseek, "In <ｱtool|> and <～im_user|> stand half-width characters. It is 4."),
+        (Dialect::Hermes, "a < | b, </ | c and <|D| stand for nothing. It is 4."),
+    ] {
+        let reading = read(dialect, &of_text(text));
+        assert_eq!((reading.text.as_str(), reading.actions.len(), reading.problems.len()), (text, 0, 0));
+    }
+    for (dialect, text, visible) in [
+        (Dialect::Mistral, "Usage:\n\n    mytool [ARGS]\n\nIt runs the tool.", "Usage:\n\n    mytool \n\nIt runs the tool."),
+        (
+            Dialect::Mistral,
+            "I set it up.\n[CALL_ID] is a mark of calls, and [ARGS] ends it.",
+            "I set it up.\n is a mark of calls, and  ends it.",
+        ),
+        (Dialect::Kimi, "Paris\n<|tool_call_argument_begin|> is the token.", "Paris\n is the token."),
+        (Dialect::Tags, "<suggested_answer>42</suggested_answer><|tool_call_end|>", "<suggested_answer>42</suggested_answer>"),
+        (Dialect::Harmony, "<|channel|>final<|message|>It is 4.<|tool_call_end|>", "It is 4."),
+        (Dialect::Kimi, "<think>I know.</think><|tool_calls_section_end|>", ""),
+    ] {
+        let reading = read(dialect, &of_text(text));
+        assert_eq!((reading.text.as_str(), reading.actions.len(), reading.problems.len()), (visible, 0, 0), "{text}");
+    }
+}
+
+#[test]
+fn a_string_that_holds_a_mark_is_decoded_within_it() {
+    for text in ["<｜DSML｜invoke name=\"x\">\n", "<function=\"x\">\t\\", "<function=", "<parameter=\"q\">é\u{1}"] {
+        let arguments = json!({"code": text, "more": "x > y", "last": {"c": 1}});
+        for written in [
+            format!("<tool_call>{}</tool_call>", json!({"name": "write", "arguments": arguments})),
+            format!("<｜tool▁call▁begin｜>write<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜>"),
+        ] {
+            let reading = read(Dialect::Hermes, &of_text(&written));
+            assert_eq!(calls(&reading), [("write", arguments.clone())], "{written}");
+            assert_eq!(reading.actions[0].repairs, [""; 0], "{written}");
+        }
+    }
+}
+
+#[test]
+fn an_id_of_kimi_loses_nothing_but_its_index() {
+    let name = |id: &str| {
+        let reading = read(Dialect::Kimi, &of_text(&format!("<|tool_call_begin|>{id}<|tool_call_argument_begin|>{{}}<|tool_call_end|>")));
+        reading.actions.first().map(|action| action.tool.clone())
+    };
+    assert_eq!(name("functions.search:12").as_deref(), Some("search"));
+    assert_eq!(name("functions.search:second").as_deref(), Some("search"));
+    assert_eq!(name("space:search").as_deref(), Some("space:search"));
+    assert_eq!(name("functions.search:0(query=\"x\")").as_deref(), Some("search:0(query=\"x\")"), "no tool has this name, which is told");
+    assert_eq!(name("functions.search: the lighthouse"), None);
+}
+
+#[test]
+fn a_call_of_harmony_needs_no_arguments() {
+    for closed in ["", "<|call|>"] {
+        let text = format!("<|channel|>commentary to=functions.now <|constrain|>json<|message|>{closed}");
+        assert_eq!(calls(&read(Dialect::Harmony, &of_text(&text))), [("now", json!({}))], "{text}");
+    }
 }
 
 #[test]
@@ -152,7 +217,9 @@ fn special_tokens_do_not_stay_in_the_visible_text() {
         (Dialect::Harmony, "<|channel|>final<|message|>It is <|constrain|>4.<|return|>", "It is 4."),
         (Dialect::Openai, "It is <|im<|im_end|>_end|>4.", "It is < |im_end|>4."),
         (Dialect::Hermes, "It is <tool<think>a</think>_call> 4.", "It is < tool_call> 4."),
-        (Dialect::Deepseek, "It is <<think>a</think> | DSML | calls> 4.", "It is < | D SML | calls> 4."),
+        (Dialect::Deepseek, "It is <<think>a</think> | DSML | calls> 4.", "It is <  | DSML | calls> 4."),
+        (Dialect::Deepseek, "It is <<think>a</think>｜DSML｜calls> 4.", "It is < ｜D SML｜calls> 4."),
+        (Dialect::Hermes, "It is <func<think>a</think>tion=DSML> 4.", "It is < function=DSML> 4."),
     ] {
         let reading = read(dialect, &of_text(text));
         assert_eq!(reading.text, visible.trim(), "{text}");
