@@ -1,9 +1,9 @@
 //! `<function=name><parameter=key>value</parameter>…</function>`, alone or within `<tool_call>` (Qwen3-Coder); also JSON arguments within
 //! `<function=name>` (Llama), and `<｜DSML｜invoke name="…"><｜DSML｜parameter name="…">` (DeepSeek V3.2).
 //!
-//! The first form does not tell a text from a number. A value that can be read as JSON and is no string is read as that; strings that look like
-//! it are written as JSON within the function. What type a parameter has is the tool box's business, which takes a number for a text and
-//! the reverse.
+//! The first form does not tell a text from a number. A value that can be read as JSON and is no string is read as that; strings that look
+//! like it are written as JSON within the function. What type a parameter has is the tool box's business, which takes a number for a text
+//! and the reverse.
 
 use serde_json::{Map, Value};
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments;
 use super::json::{Reader, without_fence};
-use super::marks::{Kind, Mark};
+use super::marks::{Kind, Mark, find_near};
 use super::problem::Problem;
 use super::pythonic;
 use super::spaced::guarded;
@@ -179,13 +179,6 @@ fn next_object(text: &str, position: usize, at: usize) -> Option<usize> {
         }
         at += 1;
     }
-}
-
-/// Where the first `byte` stands. Looks at a few bytes first, which spares a search in a text that is full of them.
-pub(super) fn find_near(byte: u8, bytes: &[u8]) -> Option<usize> {
-    const NEAR_BYTES: usize = 8;
-    let near = bytes.iter().take(NEAR_BYTES).position(|other| *other == byte);
-    near.or_else(|| Some(NEAR_BYTES + memchr::memchr(byte, bytes.get(NEAR_BYTES..)?)?))
 }
 
 /// Whether nothing but spaces stands between `at` and the line's beginning, or `position`.

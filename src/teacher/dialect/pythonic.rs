@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::arguments::{self, Call};
 use super::json::{Broken, Reader};
-use super::llama::{begins_line, find_near};
+use super::llama::begins_line;
+use super::marks::find_near;
 use super::problem::Problem;
 use super::spaced::python;
 use super::text::Found;

@@ -11,7 +11,8 @@ use super::arguments::Call;
 use super::json::Reader;
 use super::marks::{Kind, Mark, Marks};
 use super::problem::Problem;
-use super::white::{self, trim, trim_end, trim_start};
+use super::seams;
+use super::white::{self, trim, trim_start};
 
 /// Most calls that are tried to be read of one text. More is no turn but a loop, and reading every one would cost more than it is worth.
 pub(super) const ATTEMPTS_MAX: usize = 64;
@@ -30,7 +31,7 @@ pub(super) struct Found {
     pub(super) forged_from: Option<usize>,
     /// That a token of a call was found though no call began: what is told where nothing else is.
     pub(super) stray: Option<Problem>,
-    is_stray_seen: bool,
+    pub(super) is_stray_seen: bool,
 }
 
 impl Found {
@@ -87,8 +88,9 @@ pub(super) fn read(dialect: Dialect, text: &str, cut: bool) -> Found {
         walk.step(mark);
     }
     walk.show_until(text.len());
-    walk.part_marks_at_seams();
-    walk.found
+    let Walk { seams, mut found, .. } = walk;
+    found.visible = seams::parted(dialect, found.visible, &seams);
+    found
 }
 
 pub(super) struct Walk<'a> {
@@ -99,7 +101,7 @@ pub(super) struct Walk<'a> {
     /// The next mark.
     next: Option<Mark>,
     /// Where the text that is not yet dealt with begins.
-    position: usize,
+    pub(super) position: usize,
     pub(super) cut: bool,
     /// Where something was taken out from between two parts that are visible, in the visible text.
     seams: Vec<usize>,
@@ -135,8 +137,8 @@ impl<'a> Walk<'a> {
         found
     }
 
-    #[inline]
     /// The first byte from `from` on that is no white space.
+    #[inline]
     pub(super) fn first_from(&self, from: usize) -> Option<u8> {
         let bytes = self.marks.text().as_bytes();
         bytes.get(white::behind(bytes, from)).copied()
@@ -250,72 +252,6 @@ impl<'a> Walk<'a> {
         self.go_on(close.end());
     }
 
-    /// A token that stands within a call only. With a name before it and arguments behind it, the token that begins the call is missing;
-    /// without either nothing is meant by it.
-    fn before_arguments(&mut self, part: Mark) {
-        match (self.name_before(self.position, part), self.arguments_behind(part)) {
-            (_, None) => self.hide(part),
-            (None, Some(at)) => {
-                self.show_until(part.start);
-                self.stray();
-                self.go_on(at);
-            }
-            (Some(start), Some(_)) if matches!(part.kind, Kind::Arguments | Kind::CallId) => {
-                self.mistral(Mark::new(Kind::ToolCalls, start, start));
-            }
-            (Some(start), Some(_)) => self.marked_call(Mark::new(Kind::MarkedCallOpen, start, start)),
-        }
-    }
-
-    /// Where the arguments begin that belong to a token which stands before such.
-    fn arguments_behind(&self, part: Mark) -> Option<usize> {
-        /// Longest id of a call, in bytes.
-        const ID_BYTES_MAX: usize = 64;
-        let behind = match part.kind {
-            Kind::CallId => {
-                let next = self.mark_from(part.end()).filter(|next| next.kind == Kind::Arguments)?;
-                let is_id = next.start - part.end() <= ID_BYTES_MAX && !self.part(part.end(), next.start).contains(char::is_whitespace);
-                is_id.then_some(next.end())?
-            }
-            _ => part.end(),
-        };
-        let is_object = self.first_from(behind) == Some(b'{');
-        // DeepSeek V3 has the name and a code fence here.
-        let is_fenced = || memchr::memmem::find(self.part(behind, self.mark_or_end(behind)).as_bytes(), b"```").is_some();
-        (is_object || part.kind == Kind::Separator && is_fenced()).then_some(behind)
-    }
-
-    /// A token that ends a call or all of them, though none began.
-    fn unopened_end(&mut self, mark: Mark) {
-        self.hide(mark);
-        // In these two dialects an answer is known as one, whatever stands behind it.
-        if !matches!(self.dialect, Dialect::Tags | Dialect::Harmony) {
-            self.stray();
-        }
-    }
-
-    /// Notes that a token of a call follows the visible text though no call begins; the first one only.
-    fn stray(&mut self) {
-        if !std::mem::replace(&mut self.found.is_stray_seen, true) {
-            self.found.stray = Problem::stray(&self.found.visible);
-        }
-    }
-
-    /// Where the name of a tool begins that stands between `from` and `mark` on a line of its own.
-    fn name_before(&self, from: usize, mark: Mark) -> Option<usize> {
-        /// Longest name or id of a call, in bytes.
-        const NAME_BYTES_MAX: usize = 128;
-        if from == mark.start {
-            return None;
-        }
-        let before = trim_end(self.part(from, mark.start));
-        let line = trim_start(before.rsplit('\n').next()?);
-        let is_name = line.len() <= NAME_BYTES_MAX
-            && line.starts_with(|first: char| first.is_ascii_alphabetic())
-            && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-:".contains(&byte));
-        is_name.then(|| from + before.len() - line.len())
-    }
-
     /// A token that begins a turn, with its role: the model's own is an echo of its prompt.
     fn turn(&mut self, mark: Mark) {
         let rest = self.part(mark.end(), self.mark_or_end(mark.end()));
@@ -398,8 +334,8 @@ impl<'a> Walk<'a> {
         self.leave(from, close);
     }
 
-    /// Tells that the call whose token ends at `from` cannot be read, and goes on at the next mark that is no part of a call; behind it, if it is
-    /// the one that ends such calls.
+    /// Tells that the call whose token ends at `from` cannot be read, and goes on at the next mark that is no part of a call; behind it, if
+    /// it is the one that ends such calls.
     pub(super) fn give_up(&mut self, from: usize, close: Kind, reason: String) {
         let is_part = |mark: &Mark| mark.kind.is_before_arguments() || matches!(mark.kind, Kind::Constrain | Kind::Content);
         let first = self.mark_from(from);
@@ -415,13 +351,6 @@ impl<'a> Walk<'a> {
         self.leave(start_or_end(next), close);
     }
 
-    /// Where the name of another call begins whose own token is missing, if that is what stands between `from` and the next mark.
-    fn another_call(&self, from: usize) -> Option<usize> {
-        let next = self.mark_from(from)?;
-        let is_before_arguments = next.kind.is_before_arguments() && self.arguments_behind(next).is_some();
-        if is_before_arguments { self.name_before(from, next) } else { None }
-    }
-
     fn leave(&mut self, from: usize, close: Kind) {
         self.go_on(self.another_call(from).unwrap_or_else(|| self.mark_or_end(from)));
         self.leave_if(close);
@@ -433,48 +362,4 @@ impl<'a> Walk<'a> {
             self.go_on(mark.end());
         }
     }
-
-    /// Where something was taken out, what stood on both sides may read as a mark together: a space keeps it apart.
-    fn part_marks_at_seams(&mut self) {
-        /// Longest mark, in bytes.
-        const MARK_BYTES_MAX: usize = 256;
-        let is_tags = self.dialect == Dialect::Tags;
-        let is_text = |kind: Kind| match kind {
-            Kind::ParameterOpen | Kind::ParameterClose | Kind::Protocol => true,
-            Kind::ObservationOpen | Kind::ObservationClose | Kind::ToolOpen | Kind::ToolClose => !is_tags,
-            _ => false,
-        };
-        if self.seams.is_empty() {
-            return;
-        }
-        let visible = std::mem::take(&mut self.found.visible);
-        let marks = Marks::of(&visible, self.dialect == Dialect::Mistral);
-        let (mut copied, mut parted) = (0, String::new());
-        let mut at = 0;
-        for seam in &self.seams {
-            at = at.max(seam.saturating_sub(MARK_BYTES_MAX));
-            while let Some(mark) = marks.next_before(at, *seam) {
-                at = mark.start + 1;
-                if !is_text(mark.kind) {
-                    for place in places_to_part(marks.written(mark)) {
-                        at = mark.start + place;
-                        parted.push_str(visible.get(copied..at).unwrap_or_default());
-                        parted.push(' ');
-                        copied = at;
-                    }
-                }
-            }
-            at = *seam;
-        }
-        parted.push_str(visible.get(copied..).unwrap_or_default());
-        self.found.visible = if copied == 0 { visible } else { parted };
-    }
-}
-
-/// Where spaces must be put into a mark so that it is none: behind its bracket, and within a prefix, which spaces do not part from its
-/// bars.
-fn places_to_part(mark: &str) -> impl Iterator<Item = usize> {
-    let is_still_one = Marks::of(&mark.replacen('<', "< ", 1), false).at(0).is_some();
-    let within = mark.find("DSML").filter(|_| is_still_one).map(|prefix| prefix + 1);
-    std::iter::once(1).chain(within)
 }
