@@ -128,6 +128,14 @@ impl<'a> Marks<'a> {
 
     /// The first mark that begins at `from` or behind, and before `to`.
     pub(super) fn next_before(&self, from: usize, to: usize) -> Option<Mark> {
+        let found = self.search(from, to);
+        #[cfg(test)]
+        looked_at::add(found.map_or(to, Mark::end).saturating_sub(from));
+        found
+    }
+
+    #[inline]
+    fn search(&self, from: usize, to: usize) -> Option<Mark> {
         let bytes = self.text.as_bytes().get(..to)?;
         let mut at = from;
         // Looking at a few bytes first spares a search at each bracket of a text that is full of them.
@@ -302,6 +310,25 @@ static SQUARE: Beginnings = {
     }
     square
 };
+
+/// How many bytes this thread has looked at in search of marks, for tests of how that grows.
+#[cfg(test)]
+pub(super) mod looked_at {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BYTES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn add(bytes: usize) {
+        BYTES.set(BYTES.get() + bytes);
+    }
+
+    /// The count, which begins anew.
+    pub(in super::super) fn take() -> usize {
+        BYTES.take()
+    }
+}
 
 #[cfg(test)]
 mod tests {

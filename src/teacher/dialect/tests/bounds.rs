@@ -1,5 +1,6 @@
 //! Hostile text: read in time that grows with its length, and in bounds.
 
+use super::super::marks::looked_at;
 use super::*;
 
 /// Parts that cost the most when they are repeated.
@@ -61,12 +62,16 @@ const UNITS: [&str; 53] = [
 
 #[test]
 fn hostile_text_is_read_in_linear_time() {
-    // Quadratic reading of any of these would take hours.
+    /// How often a byte may be looked at in search of marks: by the walk, by a reader that looks ahead, at seams.
+    const LOOKS_MAX: usize = 4;
     for unit in UNITS {
         for before in ["", "<tool_call>{\"a\":\"", "[TOOL_CALLS]f[ARGS]{\"a\":\"", "<web_search>"] {
             let text = format!("{before}{}", unit.repeat(60_000 / unit.len()));
             for dialect in Dialect::ALL {
+                looked_at::take();
                 read(dialect, &of_text(&text));
+                let looked = looked_at::take();
+                assert!(looked <= LOOKS_MAX * text.len(), "{dialect:?} looks at {looked} bytes of {}: {before}{unit}…", text.len());
             }
             read_tags_strictly(&of_text(&text));
             announces_a_call(&text, &["search"]);
