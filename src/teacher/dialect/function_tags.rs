@@ -78,8 +78,8 @@ impl<'a> Walk<'a> {
                     parameters += 1;
                     at = if parameters > VALUES_MAX { mark.end() } else { self.parameter(mark, &mut call) };
                 }
-                Kind::FunctionClose => break (true, mark.start, mark.end()),
-                Kind::FunctionOpen | Kind::CallOpen | Kind::CallClose => break (false, mark.start, mark.start),
+                Kind::FunctionClose => break (true, mark.start(), mark.end()),
+                Kind::FunctionOpen | Kind::CallOpen | Kind::CallClose => break (false, mark.start(), mark.start()),
                 _ => at = mark.end(),
             }
         };
@@ -115,13 +115,13 @@ impl<'a> Walk<'a> {
             let Some(mark) = self.mark_from(at) else { break None };
             match mark.kind {
                 Kind::ParameterClose | Kind::ParameterOpen | Kind::FunctionClose | Kind::CallClose => break Some(mark),
-                Kind::Token => first_token = first_token.or(Some(mark.start)),
+                Kind::Token => first_token = first_token.or(Some(mark.start())),
                 _ => {}
             }
             at = mark.end();
         };
         // A value that is never closed ends where the turn does.
-        let end = close.map_or(first_token.unwrap_or(self.len()), |mark| mark.start);
+        let end = close.map_or(first_token.unwrap_or(self.len()), |mark| mark.start());
         let written = self.part(open.end(), end);
         let value = match self.marks.is_text(open) {
             // DeepSeek says which are texts, and writes them as they are.
@@ -140,7 +140,7 @@ impl<'a> Walk<'a> {
             Some(mark) if mark.kind == Kind::ParameterClose => mark.end(),
             other => {
                 call.note("closed `<parameter>`");
-                other.map_or(self.len(), |mark| mark.start)
+                other.map_or(self.len(), |mark| mark.start())
             }
         }
     }

@@ -33,7 +33,9 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> String {
 
 /// The token that a stop text, or the end of the turn, cut from the last message.
 pub(super) fn closing(text: &str) -> Option<&'static str> {
-    let content = memmem::rfind(text.as_bytes(), b"<|message|>")?;
+    // Forwards it is found out much faster that there is none.
+    let first = memmem::find(text.as_bytes(), b"<|message|>")?;
+    let content = first + memmem::rfind(text.as_bytes().get(first..)?, b"<|message|>")?;
     let rest = text.as_bytes().get(content..)?;
     let is_closed = ["<|end|>", "<|call|>", "<|return|>"].iter().any(|token| memmem::find(rest, token.as_bytes()).is_some());
     let before = text.get(text.floor_char_boundary(content.saturating_sub(HEADER_BYTES_MAX))..content)?;
@@ -63,7 +65,7 @@ impl<'a> Walk<'a> {
         if !is_ours && header.is_complete {
             return self.forged(first, "somebody else's message");
         }
-        self.show_until(first.start);
+        self.show_until(first.start());
         if !is_ours {
             return self.go_on(first.end());
         }
@@ -85,7 +87,7 @@ impl<'a> Walk<'a> {
         let mut mark = first;
         loop {
             let next = self.mark_from(mark.end());
-            let end = next.map_or(self.len(), |next| next.start);
+            let end = next.map_or(self.len(), |next| next.start());
             header.content_at = mark.end() + header_words(mark.kind, self.part(mark.end(), end), &mut header);
             match next {
                 Some(next) if next.kind == Kind::Content => {
@@ -103,7 +105,7 @@ impl<'a> Walk<'a> {
         let end = loop {
             match self.mark_from(at) {
                 None => break self.len(),
-                Some(mark) if matches!(mark.kind, Kind::ContentEnd | Kind::Start | Kind::Channel) => break mark.start,
+                Some(mark) if matches!(mark.kind, Kind::ContentEnd | Kind::Start | Kind::Channel) => break mark.start(),
                 Some(mark) => at = mark.end(),
             }
         };

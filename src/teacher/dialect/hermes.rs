@@ -30,7 +30,7 @@ fn enclose(call: &Value) -> String {
 impl<'a> Walk<'a> {
     /// Reads what `<tool_call>` opens: JSON, or a function element.
     pub(super) fn call(&mut self, open: Mark) {
-        self.show_until(open.start);
+        self.show_until(open.start());
         if !self.attempt() {
             return;
         }
@@ -38,7 +38,7 @@ impl<'a> Walk<'a> {
         let is_json = self.first_from(open.end()).is_some_and(|first| matches!(first, b'{' | b'['));
         let next = if is_json { None } else { self.mark_from(open.end()) };
         if let Some(function) = next.filter(|next| next.kind == Kind::FunctionOpen) {
-            self.function(open.start, function);
+            self.function(open.start(), function);
             self.leave_if(Kind::CallClose);
             return;
         }

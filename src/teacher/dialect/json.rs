@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn is_mark(&self, at: usize) -> bool {
-        self.marks.is_some_and(|marks| marks.at(at).is_some())
+        self.marks.as_ref().is_some_and(|marks| marks.at(at).is_some())
     }
 
     /// Whether there is nothing more to read: the end, or a mark.

@@ -27,7 +27,7 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> String {
 impl<'a> Walk<'a> {
     /// Reads what stands behind `<|python_tag|>` or between `<|python_start|>` and `<|python_end|>`: JSON, or calls in Python.
     pub(super) fn python(&mut self, open: Mark) {
-        self.show_until(open.start);
+        self.show_until(open.start());
         if !self.attempt() {
             return;
         }

@@ -47,18 +47,18 @@ impl<'a> Walk<'a> {
         if open.kind == Kind::SectionOpen && parts.is_none() {
             return self.hide(open);
         }
-        self.show_until(open.start);
+        self.show_until(open.start());
         if !self.attempt() {
             return;
         }
-        let head = self.part(open.end(), next.map_or(self.len(), |next| next.start));
+        let head = self.part(open.end(), next.map_or(self.len(), |next| next.start()));
         let (form, name, arguments_at, is_fenced) = match parts {
             Some(mark) if mark.kind == Kind::ArgumentsOpen => (KIMI, trim(head), mark.end(), false),
             Some(mark) => self.deepseek_name(trim(head), mark.end()),
             // Without a token between: the arguments begin with their bracket.
             None => {
                 let len = head.find('{').unwrap_or(head.len());
-                let form = if self.part(open.start, open.end()).is_ascii() { KIMI } else { DEEPSEEK };
+                let form = if self.part(open.start(), open.end()).is_ascii() { KIMI } else { DEEPSEEK };
                 (form, trim(head.get(..len).unwrap_or_default()), open.end() + len, false)
             }
         };
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
                 if parts.is_none() {
                     call.note("added the token before the arguments");
                 }
-                if open.start == open.end() {
+                if open.start() == open.end() {
                     call.note("added the token before the call");
                 }
                 if !has_index {

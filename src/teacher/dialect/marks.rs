@@ -16,6 +16,9 @@ const NEAR_BYTES: usize = 8;
 /// The bar that DeepSeek's special tokens have in place of `|`.
 const WIDE_BAR: &[u8] = "｜".as_bytes();
 
+/// Behind this byte no mark is looked for: no completion is nearly as long.
+const PLACE_MAX: usize = u32::MAX as usize;
+
 /// What a mark does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -69,12 +72,11 @@ pub(super) enum Kind {
     Token,
 }
 
-/// A mark and its place. No larger than two words, so that it is handed on in registers: hostile text is all marks.
+/// A mark and its place. No larger than a word, so that it is handed on in a register: hostile text is all marks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
-    /// Byte offset of its first byte.
-    pub(super) start: usize,
-    len: u32,
+    start: u32,
+    len: u16,
     pub(super) kind: Kind,
 }
 
@@ -87,12 +89,18 @@ impl Kind {
 
 impl Mark {
     pub(super) fn new(kind: Kind, start: usize, end: usize) -> Self {
-        Self { start, len: u32::try_from(end - start).unwrap_or(u32::MAX), kind }
+        let len = u16::try_from(end - start).unwrap_or(u16::MAX);
+        Self { start: u32::try_from(start).unwrap_or(u32::MAX), len, kind }
+    }
+
+    /// Byte offset of its first byte.
+    pub(super) fn start(self) -> usize {
+        self.start as usize
     }
 
     /// Byte offset after its last byte.
     pub(super) fn end(self) -> usize {
-        self.start + self.len as usize
+        self.start() + usize::from(self.len)
     }
 }
 
@@ -136,7 +144,7 @@ impl<'a> Marks<'a> {
 
     #[inline]
     fn search(&self, from: usize, to: usize) -> Option<Mark> {
-        let bytes = self.text.as_bytes().get(..to)?;
+        let bytes = self.text.as_bytes().get(..to.min(PLACE_MAX))?;
         let mut at = from;
         // Looking at a few bytes first spares a search at each bracket of a text that is full of them.
         let mut near_end = at + NEAR_BYTES;
@@ -177,6 +185,8 @@ impl<'a> Marks<'a> {
             0xEF => None,
             b' ' => elements::prefixed(start, rest),
             b'/' if !rest.get(2)?.is_ascii_alphabetic() => elements::prefixed(start, rest),
+            // Of a name two bytes are looked at here too.
+            b'/' if !ANGLED.has(*rest.get(2)?, *rest.get(3)?) => None,
             b'/' => self.tag(start, rest, 2),
             _ => self.tag(start, rest, 1),
         }
@@ -232,7 +242,7 @@ impl<'a> Marks<'a> {
 
     /// The mark itself.
     pub(super) fn written(&self, mark: Mark) -> &'a str {
-        self.text.get(mark.start..mark.end()).unwrap_or_default()
+        self.text.get(mark.start()..mark.end()).unwrap_or_default()
     }
 }
 
@@ -339,7 +349,7 @@ mod tests {
         let mut found = Vec::new();
         let mut at = 0;
         while let Some(mark) = marks.next(at) {
-            found.push((mark.kind, text.get(mark.start..mark.end()).expect("a part of the text")));
+            found.push((mark.kind, text.get(mark.start()..mark.end()).expect("a part of the text")));
             at = mark.end();
         }
         found

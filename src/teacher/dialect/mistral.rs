@@ -21,18 +21,18 @@ pub(super) fn write(name: &str, arguments: &Map<String, Value>) -> String {
 impl<'a> Walk<'a> {
     /// Reads what `[TOOL_CALLS]` opens.
     pub(super) fn mistral(&mut self, open: Mark) {
-        self.show_until(open.start);
+        self.show_until(open.start());
         if !self.attempt() {
             return;
         }
         let next = self.mark_from(open.end());
-        let head = self.part(open.end(), next.map_or(self.len(), |next| next.start));
+        let head = self.part(open.end(), next.map_or(self.len(), |next| next.start()));
         let mut reader = Reader::between(self.marks, open.end(), !self.cut);
         let read =
             if trim_start(head).starts_with(['[', '{', '`']) { read_list(&mut reader) } else { self.read_named(&mut reader, head, next) };
         match read {
             Ok(mut calls) => {
-                if open.start == open.end() {
+                if open.start() == open.end() {
                     calls.iter_mut().for_each(|call| call.note("added the token before the call"));
                 }
                 self.take_calls(calls, FORM, &reader, Kind::Token);

@@ -24,10 +24,10 @@ pub(super) fn parted(dialect: Dialect, visible: String, seams: &[usize]) -> Stri
     for seam in seams {
         at = at.max(seam.saturating_sub(MARK_BYTES_MAX));
         while let Some(mark) = marks.next_before(at, *seam) {
-            at = mark.start + 1;
+            at = mark.start() + 1;
             if !is_text(mark.kind) {
                 for place in places_to_part(marks.written(mark)) {
-                    at = mark.start + place;
+                    at = mark.start() + place;
                     parted.push_str(visible.get(copied..at).unwrap_or_default());
                     parted.push(' ');
                     copied = at;

@@ -12,17 +12,17 @@ impl<'a> Walk<'a> {
     /// A token that stands within a call only. With a name before it and arguments behind it, the token that begins the call is missing;
     /// without either nothing is meant by it.
     pub(super) fn before_arguments(&mut self, part: Mark) {
-        match (self.name_before(self.position, part), self.arguments_behind(part)) {
-            (_, None) => self.hide(part),
-            (None, Some(at)) => {
-                self.show_until(part.start);
+        let Some(arguments_at) = self.arguments_behind(part) else { return self.hide(part) };
+        match self.name_before(self.position, part) {
+            None => {
+                self.show_until(part.start());
                 self.stray();
-                self.go_on(at);
+                self.go_on(arguments_at);
             }
-            (Some(start), Some(_)) if matches!(part.kind, Kind::Arguments | Kind::CallId) => {
+            Some(start) if matches!(part.kind, Kind::Arguments | Kind::CallId) => {
                 self.mistral(Mark::new(Kind::ToolCalls, start, start));
             }
-            (Some(start), Some(_)) => self.marked_call(Mark::new(Kind::MarkedCallOpen, start, start)),
+            Some(start) => self.marked_call(Mark::new(Kind::MarkedCallOpen, start, start)),
         }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Walk<'a> {
         let behind = match part.kind {
             Kind::CallId => {
                 let next = self.mark_from(part.end()).filter(|next| next.kind == Kind::Arguments)?;
-                let is_id = next.start - part.end() <= ID_BYTES_MAX && !self.part(part.end(), next.start).contains(char::is_whitespace);
+                let is_id = next.start() - part.end() <= ID_BYTES_MAX && !self.part(part.end(), next.start()).contains(char::is_whitespace);
                 is_id.then_some(next.end())?
             }
             _ => part.end(),
@@ -64,10 +64,10 @@ impl<'a> Walk<'a> {
     fn name_before(&self, from: usize, mark: Mark) -> Option<usize> {
         /// Longest name or id of a call, in bytes.
         const NAME_BYTES_MAX: usize = 128;
-        if from == mark.start {
+        if from == mark.start() {
             return None;
         }
-        let before = trim_end(self.part(from, mark.start));
+        let before = trim_end(self.part(from, mark.start()));
         let line = trim_start(before.rsplit('\n').next()?);
         let is_name = line.len() <= NAME_BYTES_MAX
             && line.starts_with(|first: char| first.is_ascii_alphabetic())

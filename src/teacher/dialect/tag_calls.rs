@@ -61,7 +61,7 @@ pub(super) fn closing(text: &str) -> Option<&'static str> {
     while from > 0 {
         let to = from;
         from = to.saturating_sub(BLOCK_BYTES);
-        if !may_begin_tag(bytes.get(from..to + 2).or_else(|| bytes.get(from..)).unwrap_or_default()) {
+        if !may_begin_tag(bytes.get(from..to + 3).or_else(|| bytes.get(from..)).unwrap_or_default()) {
             continue;
         }
         for at in (from..to).rev() {
@@ -86,13 +86,16 @@ pub(super) fn closing(text: &str) -> Option<&'static str> {
     None
 }
 
-/// Whether a tag may begin within `block`. Without branches, so that many bytes are compared at once.
+/// Whether a tag may begin within `block`, which is three bytes longer than where one may. Without branches, so that many bytes are
+/// compared at once.
 fn may_begin_tag(block: &[u8]) -> bool {
-    let is_first = |byte: u8| (byte == b'w') | (byte == b'c') | (byte == b's');
-    block.windows(3).fold(false, |may, bytes| {
-        let [bracket, second, third] = bytes else { return may };
-        let closes = (*second == b'/') & (is_first(*third) | (*third == b't'));
-        may | ((*bracket == b'<') & (closes | is_first(*second)))
+    let is_name = |first: u8, second: u8| {
+        ((first == b'w') & (second == b'e')) | ((first == b'c') & (second == b'r')) | ((first == b's') & (second == b'u'))
+    };
+    block.windows(4).fold(false, |may, bytes| {
+        let [bracket, second, third, fourth] = bytes else { return may };
+        let closes = (*second == b'/') & (is_name(*third, *fourth) | ((*third == b't') & (*fourth == b'h')));
+        may | ((*bracket == b'<') & (closes | is_name(*second, *third)))
     })
 }
 
@@ -104,12 +107,12 @@ impl<'a> Walk<'a> {
         if self.dialect != Dialect::Tags && !is_closed {
             return self.pass(open);
         }
-        self.show_until(open.start);
+        self.show_until(open.start());
         if !self.attempt() {
             return;
         }
         let name = self.marks.name(open);
-        let end = next.map_or(self.len(), |next| next.start);
+        let end = next.map_or(self.len(), |next| next.start());
         let body = self.part(open.end(), end);
         let read = if self.cut && next.is_none() {
             Err(format!("the token limit cut it before `</{name}>`"))
@@ -119,7 +122,7 @@ impl<'a> Walk<'a> {
         match read {
             Ok((arguments, repairs)) => {
                 let mut call = Call { name: name.to_owned(), arguments, repairs };
-                let written = self.part(open.start, open.end());
+                let written = self.part(open.start(), open.end());
                 if written != format!("<{name}>") {
                     call.note(format!("read `{written}` as `<{name}>`"));
                 }
@@ -128,7 +131,7 @@ impl<'a> Walk<'a> {
                 }
                 self.add(call, FORM);
             }
-            Err(reason) => self.found.problems.push(Problem::unread(self.part(open.start, end), reason)),
+            Err(reason) => self.found.problems.push(Problem::unread(self.part(open.start(), end), reason)),
         }
         self.go_on(next.filter(|next| next.kind == Kind::ToolClose).map_or(end, |next| next.end()));
     }

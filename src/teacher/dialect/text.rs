@@ -128,7 +128,7 @@ impl<'a> Walk<'a> {
     pub(super) fn mark_from(&self, from: usize) -> Option<Mark> {
         if let Some((looked_from, found)) = self.looked_up.get()
             && looked_from <= from
-            && found.is_none_or(|mark| from <= mark.start)
+            && found.is_none_or(|mark| from <= mark.start())
         {
             return found;
         }
@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
 
     /// Where the first mark at `from` or behind begins, or the end.
     pub(super) fn mark_or_end(&self, from: usize) -> usize {
-        self.mark_from(from).map_or(self.len(), |mark| mark.start)
+        self.mark_from(from).map_or(self.len(), |mark| mark.start())
     }
 
     /// Templates that open the reasoning themselves leave only its closing tag in the text.
@@ -196,9 +196,9 @@ impl<'a> Walk<'a> {
             Kind::ThinkOpen => self.think(mark),
             Kind::CallOpen => self.call(mark),
             Kind::FunctionOpen => {
-                self.show_until(mark.start);
+                self.show_until(mark.start());
                 if self.attempt() {
-                    self.function(mark.start, mark);
+                    self.function(mark.start(), mark);
                 }
             }
             Kind::ToolOpen => self.tool(mark),
@@ -228,21 +228,21 @@ impl<'a> Walk<'a> {
     /// Takes the mark out of the text.
     #[inline]
     pub(super) fn hide(&mut self, mark: Mark) {
-        self.show_until(mark.start);
+        self.show_until(mark.start());
         self.go_on(mark.end());
     }
 
     pub(super) fn forged(&mut self, mark: Mark, what: &'static str) {
-        self.show_until(mark.start);
-        self.found.forged_from = Some(mark.start);
+        self.show_until(mark.start());
+        self.found.forged_from = Some(mark.start());
         self.found.problems.push(Problem::Forged(what));
         self.end();
     }
 
     /// A closing tag of a tool that nothing opened: the text before it was meant as a call. Behind another tag it is a slip and no more.
     fn unopened(&mut self, close: Mark) {
-        let meant = self.part(self.position, close.start).lines().next_back().unwrap_or_default().trim_end();
-        self.show_until(close.start);
+        let meant = self.part(self.position, close.start()).lines().next_back().unwrap_or_default().trim_end();
+        self.show_until(close.start());
         if !meant.is_empty() && !meant.ends_with('>') {
             if !self.attempt() {
                 return;
@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
         let rest = self.part(mark.end(), self.mark_or_end(mark.end()));
         match trim_start(rest).strip_prefix("assistant") {
             Some(behind) => {
-                self.show_until(mark.start);
+                self.show_until(mark.start());
                 self.go_on(mark.end() + rest.len() - behind.len());
             }
             None => self.forged(mark, "somebody else's turn"),
@@ -265,18 +265,18 @@ impl<'a> Walk<'a> {
     }
 
     fn think(&mut self, open: Mark) {
-        self.show_until(open.start);
+        self.show_until(open.start());
         let (mut is_call_within, mut section) = (false, None);
         let mut at = open.end();
         while let Some(mark) = self.marks.next(at) {
             at = mark.end();
             match mark.kind {
                 Kind::ThinkClose => {
-                    self.found.think(self.part(open.end(), mark.start));
+                    self.found.think(self.part(open.end(), mark.start()));
                     return self.go_on(mark.end());
                 }
                 Kind::SectionOpen | Kind::MarkedCallOpen => {
-                    section = section.or(Some(mark.start));
+                    section = section.or(Some(mark.start()));
                     if self.is_thought_unclosed {
                         break;
                     }
@@ -344,7 +344,7 @@ impl<'a> Walk<'a> {
             next = self.mark_from(part.end());
         }
         let len = self.len();
-        let start_or_end = |mark: Option<Mark>| mark.map_or(len, |mark| mark.start);
+        let start_or_end = |mark: Option<Mark>| mark.map_or(len, |mark| mark.start());
         let reason = if self.cut && next.is_none() { format!("the token limit cut it: {reason}") } else { reason };
         let written = self.part(from, start_or_end(first));
         self.found.problems.push(Problem::unread(written, reason));
@@ -358,7 +358,7 @@ impl<'a> Walk<'a> {
 
     /// Goes behind the next mark if it is of this kind and nothing stands before it.
     pub(super) fn leave_if(&mut self, close: Kind) {
-        if let Some(mark) = self.next.filter(|mark| mark.kind == close && trim(self.part(self.position, mark.start)).is_empty()) {
+        if let Some(mark) = self.next.filter(|mark| mark.kind == close && trim(self.part(self.position, mark.start())).is_empty()) {
             self.go_on(mark.end());
         }
     }

@@ -91,7 +91,7 @@ impl Reader<'_> {
                 (Some(b'<'), Some(b'<')) => {
                     at += rest.get(step + 1..).unwrap_or_default().iter().position(|byte| *byte != b'<').unwrap_or(rest.len() - step - 1);
                 }
-                (Some(b'<' | b'['), _) => match self.marks.and_then(|within| within.at(at)) {
+                (Some(b'<' | b'['), _) => match self.marks.as_ref().and_then(|within| within.at(at)) {
                     None => at += 1,
                     Some(_) if marks == MARKS_WITHIN_MAX => return Err(Broken::OpenString),
                     // What stands in the mark is read as ever: a tag may hold quotes.

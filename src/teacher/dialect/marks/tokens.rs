@@ -16,18 +16,34 @@ pub(super) static OF_TOKEN: [bool; 256] = {
     of_token
 };
 
+/// Bytes of a name in square brackets.
+static OF_BRACKETED: [bool; 256] = {
+    let mut of_bracketed = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        of_bracketed[byte] = (byte as u8).is_ascii_uppercase() || matches!(byte as u8, b'_' | b'/');
+        byte += 1;
+    }
+    of_bracketed
+};
+
 /// `<|name|>`, with either bar on either side.
 pub(super) fn token(start: usize, rest: &[u8], from: usize) -> Option<Mark> {
     let inner = rest.get(from..)?;
     let near = inner.get(..=TOKEN_BYTES_MAX).unwrap_or(inner);
     let len = near.iter().position(|byte| !OF_TOKEN[usize::from(*byte)])?;
     let (name, behind) = inner.split_at_checked(len)?;
-    let (kind, len, bar) = match bar(behind) {
+    let (end, kind) = match bar(behind) {
         0 => other_token(inner, from > 2)?,
-        bar => (plain_kind(name), len, bar),
+        bar => (closed_at(inner, len, bar)?, plain_kind(name)),
     };
-    let is_closed = len > 0 && inner.get(len + bar) == Some(&b'>');
-    is_closed.then(|| Mark::new(kind, start, start + from + len + bar + 1))
+    Some(Mark::new(kind, start, start + from + end))
+}
+
+/// Where a token ends whose name and bar have these lengths, if it has a name and is closed.
+#[inline]
+fn closed_at(inner: &[u8], len: usize, bar: usize) -> Option<usize> {
+    (len > 0 && inner.get(len + bar) == Some(&b'>')).then_some(len + bar + 1)
 }
 
 /// Length in bytes of the bar that `bytes` begin with, else 0.
@@ -40,16 +56,16 @@ pub(super) fn bar(bytes: &[u8]) -> usize {
     }
 }
 
-/// Kind of a token whose name has other characters, length of the name and of the bar behind it. Between wide bars DeepSeek's models and
-/// their servers write `▁`, `_` or a space.
-fn other_token(inner: &[u8], is_wide: bool) -> Option<(Kind, usize, usize)> {
+/// Where a token ends whose name has other characters, and its kind. Between wide bars DeepSeek's models and their servers write `▁`, `_`
+/// or a space.
+fn other_token(inner: &[u8], is_wide: bool) -> Option<(usize, Kind)> {
     let mut plain = [0; TOKEN_BYTES_MAX];
     let (mut written, mut len) = (0, 0);
     while len <= TOKEN_BYTES_MAX {
         let rest = inner.get(len..)?;
         let bar = bar(rest);
         if bar > 0 {
-            return Some((plain_kind(plain.get(..written)?), len, bar));
+            return Some((closed_at(inner, len, bar)?, plain_kind(plain.get(..written)?)));
         }
         let (byte, width) = match rest {
             [0xE2, 0x96, 0x81, ..] => (b'_', 3),
@@ -69,7 +85,8 @@ pub(super) fn bracketed(start: usize, rest: &[u8]) -> Option<Mark> {
     /// Longest name, in bytes.
     const NAME_BYTES_MAX: usize = 16;
     let name = rest.get(1..)?;
-    let len = name.iter().take(NAME_BYTES_MAX + 1).position(|byte| !matches!(byte, b'A'..=b'Z' | b'_' | b'/'))?;
+    let near = name.get(..=NAME_BYTES_MAX).unwrap_or(name);
+    let len = near.iter().position(|byte| !OF_BRACKETED[usize::from(*byte)])?;
     let kind = match name.get(..len).filter(|_| name.get(len) == Some(&b']'))? {
         b"TOOL_CALLS" => Kind::ToolCalls,
         b"ARGS" => Kind::Arguments,
