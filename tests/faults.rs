@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use model::{Completion, Digest};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use teacher::heuristic::HeuristicTeacher;
 use teacher::sim::{Sim, SimSettings};
 use teacher::{Request, Teacher, TeacherError};
@@ -168,8 +169,11 @@ fn a_second_process_is_told_who_runs_the_campaign() {
     let second = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(second.code, Some(3), "{}", second.text());
     assert!(second.err.contains(&first.id().to_string()), "it names the process that holds it: {}", second.err);
+    assert_eq!(house.status()["stopped"], Value::Null);
     first.kill().expect("killed");
     first.wait().expect("a child");
+    let status = house.status();
+    assert_eq!((&status["stopped"], &status["running"]), (&true.into(), &0.into()), "{status}");
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
 }
 

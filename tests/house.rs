@@ -63,6 +63,12 @@ impl House {
         serde_json::from_slice(&text).expect("a manifest")
     }
 
+    /// The campaign's status as programs read it.
+    pub(crate) fn status(&self) -> Value {
+        let ran = self.sluice(&["status", "--json", self.dataset().to_str().expect("a path of ours")]);
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.text()))
+    }
+
     /// Proves the promises that hold at the end of every campaign, from the archive alone.
     pub(crate) fn prove_sealed(&self, planned: u64) {
         let manifest = self.manifest();

@@ -102,13 +102,22 @@ fn a_campaign_at_its_budget_pauses_itself_grades_what_it_has_and_goes_on_with_mo
     let spent: u64 = first.err.split(" calls").next().and_then(|text| text.rsplit(' ').next()).and_then(|n| n.parse().ok()).expect("calls");
     // Each of the two slots may have had one completion in flight.
     assert!((40..=42).contains(&spent), "{}", first.err);
+    let status = house.status();
+    assert_eq!(
+        (&status["state"], &status["paused_by"], &status["stopped"]),
+        (&"paused".into(), &"budget".into(), &true.into()),
+        "{status}"
+    );
+    assert_eq!(status["usage"]["calls"], spent, "{status}");
     let again = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(again.code, Some(130), "the same budget allows nothing more: {}", again.text());
 
     let text = std::fs::read_to_string(house.path("campaign.toml")).expect("a campaign").replace("calls = 40", "calls = 100000");
     std::fs::write(house.path("campaign.toml"), text).expect("written");
+    assert_eq!(house.status()["state"], "paused", "the campaign has its new budget when a run begins with it");
     let last = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(last.code, Some(0), "{}", last.text());
+    assert_eq!((&house.status()["state"], &house.status()["stopped"]), (&"running".into(), &Value::Null), "what is done is not stopped");
     house.prove_sealed(24);
     let replayed: u64 = house.rows().iter().map(|row| row["provenance"]["replayed"].as_u64().expect("a number")).sum();
     assert!(replayed > 0, "a job that was stopped in the middle went on there");
@@ -128,8 +137,7 @@ fn a_campaign_whose_last_completion_reaches_its_budget_is_sealed() {
 
 /// Jobs that are done.
 fn graded(house: &House) -> u64 {
-    let status = house.sluice(&["status", "--json", house.dataset().to_str().expect("a path of ours")]);
-    let status: Value = serde_json::from_str(&status.out).unwrap_or_else(|_| panic!("{}", status.text()));
+    let status = house.status();
     status["planned"].as_u64().expect("a number") - status["outstanding"].as_u64().expect("a number")
 }
 

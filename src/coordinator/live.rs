@@ -28,6 +28,8 @@ pub struct Sample {
     pub budget: BudgetSettings,
     /// How long ago it was submitted or last resumed.
     pub age: Duration,
+    /// Whether it is one machine's own, and no process of it works on the campaign.
+    pub is_left: bool,
     /// When this was asked: milliseconds since 1970.
     pub sampled_unix_ms: u64,
 }
@@ -75,6 +77,9 @@ pub struct Status {
     /// What paused it, where that was no person: `budget`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_by: Option<&'static str>,
+    /// Whether it is one machine's own and has something to do, but no process works on it: `sluice run` does again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// Planned jobs.
     pub planned: u64,
     /// Jobs that are not terminal.
@@ -124,7 +129,7 @@ pub struct Status {
 impl Status {
     /// What a sample says.
     pub fn of(sample: Sample) -> Self {
-        let Sample { progress, standing, depths, workers, budget, age, sampled_unix_ms } = sample;
+        let Sample { progress, standing, depths, workers, budget, age, is_left, sampled_unix_ms } = sample;
         let workers: Option<Vec<WorkerStatus>> =
             workers.map(|workers| workers.into_iter().filter_map(|worker| part_in(&progress.campaign, worker)).collect());
         let graders = workers.iter().flatten().filter(|worker| worker.role.starts_with("filter"));
@@ -139,6 +144,7 @@ impl Status {
             campaign: progress.campaign,
             state: if pauses_itself { ControlState::Paused } else { progress.state },
             paused_by: pauses_itself.then_some("budget"),
+            stopped: is_left && progress.outstanding > 0,
             planned: progress.planned,
             outstanding: progress.outstanding,
             running: standing.map(|standing| standing.running),
@@ -267,6 +273,7 @@ mod tests {
             workers: Some(workers),
             budget: BudgetSettings::default(),
             age: Duration::ZERO,
+            is_left: false,
             sampled_unix_ms: 0,
         }
     }

@@ -8,7 +8,7 @@ use comfy_table::presets::NOTHING;
 use coordinator::live::Status;
 use corpus::BuildReport;
 use dataset::verify::VerifyReport;
-use model::Manifest;
+use model::{ControlState, Manifest};
 use runtime::ledger::{EndpointHealth, Serving, WorkerStatus};
 
 use crate::progress::duration;
@@ -69,8 +69,13 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
 pub(crate) fn status(status: &Status) -> String {
     let mut table = table();
     row(&mut table, "campaign", &status.campaign);
-    // To people a campaign without anything to do is over, though nobody has paused or cancelled it.
-    row(&mut table, "state", if status.outstanding == 0 { "finished".to_owned() } else { format!("{:?}", status.state).to_lowercase() });
+    // To people a campaign without anything to do is over, and one that nobody works on is stopped, though nobody has paused or cancelled it.
+    let state = match status.state {
+        _ if status.outstanding == 0 => "finished".to_owned(),
+        ControlState::Running if status.stopped => "stopped; `sluice run` with its campaign file continues it".to_owned(),
+        state => format!("{state:?}").to_lowercase(),
+    };
+    row(&mut table, "state", state);
     row(&mut table, "planned", status.planned);
     row(&mut table, "outstanding", share(status.outstanding, status.planned));
     if let (Some(running), Some(yielded)) = (status.running, status.yielded) {
@@ -130,7 +135,8 @@ pub(crate) fn status(status: &Status) -> String {
         row(&mut table, "budget", format!("{} of wall time since it was submitted or resumed", duration(Duration::from_secs(limit))));
     }
     if status.paused_by.is_some() {
-        row(&mut table, "paused by", "its budget; raise it in the campaign file and submit again, or resume".to_owned());
+        let how = if status.stopped { "run it again" } else { "submit again, or resume" };
+        row(&mut table, "paused by", format!("its budget; raise it in the campaign file and {how}"));
     }
     let mut text = lines(&table);
     let workers = status.workers.as_deref().unwrap_or_default();

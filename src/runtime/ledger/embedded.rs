@@ -25,6 +25,7 @@ mod lock;
 mod store;
 
 use book::{Book, Request};
+use store::Store;
 
 /// Requests that wait for the next batch, at most: more than there are jobs in flight, so that nobody waits to wait.
 const REQUESTS_MAX: usize = 1024;
@@ -32,6 +33,17 @@ const REQUESTS_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
 /// How much a power loss may cost.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
+
+/// Who has a ledger open, as somebody sees who works on nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenancy {
+    /// Nobody, ever.
+    None,
+    /// A process.
+    Held,
+    /// Nobody any more.
+    Left(LedgerStanding),
+}
 
 /// A ledger in a folder.
 #[derive(Debug)]
@@ -61,6 +73,21 @@ impl EmbeddedLedger {
         let closing = CancellationToken::new();
         let owner = tokio::spawn(own(book, disk, waiting, closing.clone()));
         Ok(Self { requests, closing, owner: Mutex::new(Some(owner)), buckets: Buckets::default() })
+    }
+
+    /// Looks at the ledger in `folder` and leaves it as it is: no claim of a process that died ends by it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn look(folder: impl Into<PathBuf>) -> Result<Tenancy, LedgerError> {
+        let folder = folder.into();
+        let looking = move || match lock::look(&folder) {
+            Ok(Some(_locked)) => Ok(Tenancy::Left(book::at_rest(&Store::open(&folder)?)?)),
+            Ok(None) => Ok(Tenancy::Held),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tenancy::None),
+            Err(error) => Err(LedgerError::Unreachable { reason: format!("look at {}: {error}", folder.display()) }),
+        };
+        tokio::task::spawn_blocking(looking).await.map_err(|error| unreachable(&error))?
     }
 
     /// Answers what was asked, syncs, and gives up the lock. Whatever is asked later is unreachable.

@@ -207,7 +207,8 @@ impl Watch {
             self.finding.let_go(&campaign.name);
         }
         let (depths, workers) = (Some(depths), Some(workers.to_vec()));
-        Ok(Status::of(Sample { progress, standing: Some(standing), depths, workers, budget, age, sampled_unix_ms: unix_ms() }))
+        let (standing, is_left) = (Some(standing), false);
+        Ok(Status::of(Sample { progress, standing, depths, workers, budget, age, is_left, sampled_unix_ms: unix_ms() }))
     }
 
     async fn watched(&mut self, campaign: &Registered) -> Result<&mut Watched, VerbError> {

@@ -1,4 +1,5 @@
-//! `sluice status NAME [--watch]`: counted from the archive, and from the cluster where the environment names one.
+//! `sluice status NAME [--watch]`: counted from the archive, and asked of the ledger that `sluice run` left beside the campaign, or of the
+//! cluster where the environment names one.
 //!
 //! An archive that does not answer at first leaves nothing to say. Whatever else does not answer, or stops to, is left out and named on
 //! standard error.
@@ -9,10 +10,12 @@ use std::time::Duration;
 use coordinator::Census;
 use coordinator::live::{Sample, Status};
 use runtime::connections::{AMQP_VARIABLE, REDIS_VARIABLE};
+use runtime::ledger::embedded::{EmbeddedLedger, Tenancy};
 
 use crate::args::StatusArgs;
 use crate::cluster::{Glance, Seen, unix_ms};
 use crate::exit::{End, VerbError};
+use crate::local::ledger_folder;
 use crate::place::Place;
 use crate::tables;
 
@@ -74,10 +77,12 @@ pub(crate) async fn run(args: StatusArgs) -> Result<End, VerbError> {
 /// The status, and a line about each that did not answer.
 async fn sample(place: &Place, glance: Option<&mut Glance>, census: &mut Census) -> Result<(Status, Vec<String>), VerbError> {
     let progress = census.count(place.archive.as_ref(), &place.campaign, place.grade.digest()).await?;
-    let Seen { standing, depths, workers, silent } = match glance {
-        Some(glance) => glance.at(&place.campaign).await,
-        None => Seen::default(),
+    let (seen, is_left) = match (of_this_machine(place).await, glance) {
+        (Some(seen), _) => seen,
+        (None, Some(glance)) => (glance.at(&place.campaign).await, false),
+        (None, None) => (Seen::default(), false),
     };
+    let Seen { standing, depths, workers, silent } = seen;
     let budget = place.campaign.settings.budget;
     Ok((
         Status::of(Sample {
@@ -87,8 +92,25 @@ async fn sample(place: &Place, glance: Option<&mut Glance>, census: &mut Census)
             workers,
             budget,
             age: coordinator::age(&place.control),
+            is_left,
             sampled_unix_ms: unix_ms(),
         }),
         silent,
     ))
+}
+
+/// What the ledger says that `sluice run` left beside the campaign, and whether no process works with it. `None` for what a cluster works on.
+async fn of_this_machine(place: &Place) -> Option<(Seen, bool)> {
+    if place.control.submitted {
+        return None;
+    }
+    match EmbeddedLedger::look(ledger_folder(&place.archive.place(), &place.campaign.name)).await {
+        // A lost ledger knows what was spent once the next run has told it.
+        Ok(Tenancy::Left(standing)) => {
+            Some((Seen { standing: Some(standing).filter(|standing| standing.is_whole), ..Seen::default() }, true))
+        }
+        Ok(Tenancy::Held) => Some((Seen::default(), false)),
+        Ok(Tenancy::None) => None,
+        Err(error) => Some((Seen { silent: vec![error.to_string()], ..Seen::default() }, false)),
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{ControlState, Step};
-use runtime::ledger::embedded::EmbeddedLedger;
+use runtime::ledger::embedded::{EmbeddedLedger, Tenancy};
 use runtime::{Ask, Claim, Ledger, LedgerError};
 
 use super::{counts, entry, job, step, take};
@@ -102,9 +102,11 @@ async fn every_acknowledged_entry_survives_kill_9() {
 #[tokio::test]
 async fn a_second_process_is_told_who_holds_the_ledger() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    assert_eq!(EmbeddedLedger::look(folder.path()).await.expect("readable"), Tenancy::None);
     let first = open(folder.path()).await;
     let error = EmbeddedLedger::open(folder.path()).await.expect_err("one at a time");
     let LedgerError::Locked { holder, .. } = &error else { panic!("locked, not {error}") };
+    assert_eq!(EmbeddedLedger::look(folder.path()).await.expect("readable"), Tenancy::Held);
     assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
     first.close().await;
     let later = first.standing().await;
@@ -177,6 +179,8 @@ async fn a_run_killed_before_its_first_completion_accuses_none_of_its_jobs() {
     let mut at_once = Vec::new();
     for _kill in 0..6 {
         at_once.push(die_with(folder.path(), 64).await);
+        let Tenancy::Left(standing) = EmbeddedLedger::look(folder.path()).await.expect("readable") else { panic!("nobody has it open") };
+        assert_eq!(standing.running, 0, "and whoever only looks draws nothing from its death");
     }
     assert_eq!(at_once, [64, 32, 16, 8, 4, 2], "and what is under way is halved each time");
     let ledger = open(folder.path()).await;

@@ -373,15 +373,8 @@ impl Book {
 
     /// Reads from a database just opened what is kept in memory of it.
     fn take_over(&mut self, store: Store) -> Result<(), LedgerError> {
-        self.control = match store.get(Space::Meta, CONTROL)? {
-            Some(bytes) => read("the control state", &bytes)?,
-            None => ControlState::Running,
-        };
-        self.usage = match store.get(Space::Meta, USAGE)? {
-            Some(bytes) => read("what was spent", &bytes)?,
-            None => Usage::default(),
-        };
-        self.is_whole = store.get(Space::Meta, WHOLE)?.is_some();
+        let LedgerStanding { control, usage, is_whole, .. } = at_rest(&store)?;
+        (self.control, self.usage, self.is_whole) = (control.unwrap_or_default(), usage, is_whole);
         let mut waiting = 0;
         store.scan(Space::Work, &[], |_, bytes| {
             // One damaged job is no reason to refuse all others: whoever claims it is told.
@@ -393,6 +386,20 @@ impl Book {
         self.store = Some(store);
         Ok(())
     }
+}
+
+/// How a ledger stands that no process has open: nothing is held, and nothing waits.
+pub(super) fn at_rest(store: &Store) -> Result<LedgerStanding, LedgerError> {
+    let control = match store.get(Space::Meta, CONTROL)? {
+        Some(bytes) => read("the control state", &bytes)?,
+        None => ControlState::Running,
+    };
+    let usage = match store.get(Space::Meta, USAGE)? {
+        Some(bytes) => read("what was spent", &bytes)?,
+        None => Usage::default(),
+    };
+    let is_whole = store.get(Space::Meta, WHOLE)?.is_some();
+    Ok(LedgerStanding { control: Some(control), is_whole, running: 0, yielded: 0, usage, wasted: Usage::default() })
 }
 
 /// Frees what the last process still held, and draws from its death what [`after_death`] and [`room_after`] say.

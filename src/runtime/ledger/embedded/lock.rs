@@ -10,6 +10,8 @@ use crate::ledger::LedgerError;
 const FILE: &str = "lock";
 /// A lock just given back may live on for a moment in a process that was being started meanwhile: it has our files until it runs its program.
 const TRIES: u32 = 10;
+/// Tries of somebody who only looks, against others who do.
+const LOOKS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// Held as long as this value lives.
@@ -24,18 +26,31 @@ impl Lock {
         let path = folder.join(FILE);
         let unreachable = |error: io::Error| LedgerError::Unreachable { reason: format!("lock {}: {error}", path.display()) };
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreachable)?;
-        for _ in 0..TRIES {
-            match file.try_lock() {
-                Ok(()) => {
-                    write_holder(&mut file).map_err(unreachable)?;
-                    return Ok(Self { _file: file });
-                }
-                Err(TryLockError::Error(error)) => return Err(unreachable(error)),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            }
+        if is_locked(&file, TRIES).map_err(unreachable)? {
+            write_holder(&mut file).map_err(unreachable)?;
+            return Ok(Self { _file: file });
         }
         Err(LedgerError::Locked { path: folder.display().to_string(), holder: holder(&mut file) })
     }
+}
+
+/// Takes the lock of the ledger in `folder` to look at it, which must not last: whoever works with it tries a little longer. `None` when a
+/// process has it.
+pub(super) fn look(folder: &Path) -> io::Result<Option<File>> {
+    let file = File::open(folder.join(FILE))?;
+    Ok(is_locked(&file, LOOKS)?.then_some(file))
+}
+
+/// Whether the lock on `file` was ours to take, in so many tries.
+fn is_locked(file: &File, tries: u32) -> io::Result<bool> {
+    for _ in 0..tries {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+    Ok(false)
 }
 
 /// `<process id> <start, in seconds since 1970>`.
