@@ -19,8 +19,10 @@ const TARGET_MB_S: f64 = 200.0;
 const FALL_MAX: f64 = 1.5;
 const MEMORY_MB_S: f64 = 1000.0;
 const ROUNDS: usize = 5;
-/// When all are measured, what is marked is measured again, so often at most, and its best speeds count: machines are noisy for seconds.
-const AGAIN_MAX: usize = 4;
+/// When all are measured, what is marked is measured again, so often at most, each time after a pause, and its best speeds count: machines are
+/// slowed down from outside for seconds.
+const AGAIN_MAX: usize = 10;
+const PAUSE: Duration = Duration::from_secs(2);
 const SMALL_KILOBYTES: usize = 1024;
 
 /// A text: what it begins with, what is repeated, what it ends with.
@@ -200,7 +202,13 @@ fn main() {
         .filter(|(dialect, case, is_native)| case.0.contains(&kind) && (*dialect == Dialect::Openai || !is_native))
         .map(|(dialect, case, is_native)| Measured { dialect, case, is_native, small: 0.0, large: 0.0, is_super_linear: false })
         .collect();
-    for _ in 0..=AGAIN_MAX {
+    for again in 0..=AGAIN_MAX {
+        if !all.iter().any(Measured::is_marked) {
+            break;
+        }
+        if again > 0 {
+            std::thread::sleep(PAUSE);
+        }
         all.iter_mut().filter(|measured| measured.is_marked()).for_each(|measured| measured.measure(kilobytes << 10));
     }
     let mut dialect = None;
