@@ -117,7 +117,7 @@ fn a_campaign_at_its_budget_pauses_itself_grades_what_it_has_and_goes_on_with_mo
     assert_eq!(house.status()["state"], "paused", "the campaign has its new budget when a run begins with it");
     let last = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(last.code, Some(0), "{}", last.text());
-    assert_eq!((&house.status()["state"], &house.status()["stopped"]), (&"running".into(), &Value::Null), "what is done is not stopped");
+    assert_eq!((&house.status()["state"], &house.status()["stopped"]), (&"running".into(), &false.into()), "what is done is not stopped");
     house.prove_sealed(24);
     let replayed: u64 = house.rows().iter().map(|row| row["provenance"]["replayed"].as_u64().expect("a number")).sum();
     assert!(replayed > 0, "a job that was stopped in the middle went on there");

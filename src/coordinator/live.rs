@@ -28,8 +28,8 @@ pub struct Sample {
     pub budget: BudgetSettings,
     /// How long ago it was submitted or last resumed.
     pub age: Duration,
-    /// Whether it is one machine's own, and no process of it works on the campaign.
-    pub is_left: bool,
+    /// Whether no process works on the campaign, where it is this machine's own and that can be told.
+    pub is_left: Option<bool>,
     /// When this was asked: milliseconds since 1970.
     pub sampled_unix_ms: u64,
 }
@@ -77,9 +77,8 @@ pub struct Status {
     /// What paused it, where that was no person: `budget`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_by: Option<&'static str>,
-    /// Whether it is one machine's own and has something to do, but no process works on it: `sluice run` does again.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub stopped: bool,
+    /// Whether there is something to do and no process does it, though nobody paused or cancelled it: of campaigns of this machine's own.
+    pub stopped: Option<bool>,
     /// Planned jobs.
     pub planned: u64,
     /// Jobs that are not terminal.
@@ -144,7 +143,7 @@ impl Status {
             campaign: progress.campaign,
             state: if pauses_itself { ControlState::Paused } else { progress.state },
             paused_by: pauses_itself.then_some("budget"),
-            stopped: is_left && progress.outstanding > 0,
+            stopped: is_left.map(|is_left| is_left && progress.state == ControlState::Running && progress.outstanding > 0),
             planned: progress.planned,
             outstanding: progress.outstanding,
             running: standing.map(|standing| standing.running),
@@ -273,7 +272,7 @@ mod tests {
             workers: Some(workers),
             budget: BudgetSettings::default(),
             age: Duration::ZERO,
-            is_left: false,
+            is_left: None,
             sampled_unix_ms: 0,
         }
     }

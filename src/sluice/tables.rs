@@ -72,7 +72,7 @@ pub(crate) fn status(status: &Status) -> String {
     // To people a campaign without anything to do is over, and one that nobody works on is stopped, though nobody has paused or cancelled it.
     let state = match status.state {
         _ if status.outstanding == 0 => "finished".to_owned(),
-        ControlState::Running if status.stopped => "stopped; `sluice run` with its campaign file continues it".to_owned(),
+        ControlState::Running if status.stopped == Some(true) => "stopped; `sluice run` with its campaign file continues it".to_owned(),
         state => format!("{state:?}").to_lowercase(),
     };
     row(&mut table, "state", state);
@@ -132,10 +132,11 @@ pub(crate) fn status(status: &Status) -> String {
         row(&mut table, "budget", format!("{:.2} in money", limit as f64 / 1e6));
     }
     if let Some(limit) = status.budget.wall_s {
-        row(&mut table, "budget", format!("{} of wall time since it was submitted or resumed", duration(Duration::from_secs(limit))));
+        let since = if status.stopped.is_some() { "of each run" } else { "since it was submitted or resumed" };
+        row(&mut table, "budget", format!("{} of wall time {since}", duration(Duration::from_secs(limit))));
     }
     if status.paused_by.is_some() {
-        let how = if status.stopped { "run it again" } else { "submit again, or resume" };
+        let how = if status.stopped == Some(true) { "run it again" } else { "submit again, or resume" };
         row(&mut table, "paused by", format!("its budget; raise it in the campaign file and {how}"));
     }
     let mut text = lines(&table);
@@ -157,6 +158,9 @@ pub(crate) fn status(status: &Status) -> String {
         text.push_str(&format!("\n  failed {} ({}): {message}", failure.job, failure.kind));
     }
     let from = match status.source {
+        "ledger" if status.queues.is_none() && status.workers.is_none() => {
+            "jobs counted from the archive; what was spent as the ledger says"
+        }
         "ledger" => "jobs counted from the archive; the rest as ledger, broker and workers say",
         _ => "counted from the archive",
     };

@@ -4,7 +4,7 @@
 //! one worker alone waits for one write, and sixty-four share one. What was answered survives a killed process; a power loss costs at most
 //! the last second. What there is no need for: liveness of others, clocks, leases that expire.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
@@ -33,16 +33,19 @@ const REQUESTS_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
 /// How much a power loss may cost.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
+/// How often, and after which pause, somebody tries who finds another one looking.
+const LOOKS: u32 = 10;
+const LOOK_PAUSE: Duration = Duration::from_millis(30);
 
-/// Who has a ledger open, as somebody sees who works on nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who works with a ledger, as somebody sees who does not.
+#[derive(Debug)]
 pub enum Tenancy {
-    /// Nobody, ever.
+    /// Nobody ever did.
     None,
-    /// A process.
+    /// A process does.
     Held,
-    /// Nobody any more.
-    Left(LedgerStanding),
+    /// Nobody does any more; and how it stands, if it can be read.
+    Left(Result<LedgerStanding, LedgerError>),
 }
 
 /// A ledger in a folder.
@@ -75,14 +78,14 @@ impl EmbeddedLedger {
         Ok(Self { requests, closing, owner: Mutex::new(Some(owner)), buckets: Buckets::default() })
     }
 
-    /// Looks at the ledger in `folder` and leaves it as it is: no claim of a process that died ends by it.
+    /// Looks at the ledger in `folder`. No claim of a process that died ends by it; the database may tidy its own files.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be said whether a process works with it.
     pub async fn look(folder: impl Into<PathBuf>) -> Result<Tenancy, LedgerError> {
         let folder = folder.into();
         let looking = move || match lock::look(&folder) {
-            Ok(Some(_locked)) => Ok(Tenancy::Left(book::at_rest(&Store::open(&folder)?)?)),
+            Ok(Some(_locked)) => Ok(Tenancy::Left(left(&folder))),
             Ok(None) => Ok(Tenancy::Held),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tenancy::None),
             Err(error) => Err(LedgerError::Unreachable { reason: format!("look at {}: {error}", folder.display()) }),
@@ -126,6 +129,22 @@ impl EmbeddedLedger {
         });
         self.requests.send(request).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
+    }
+}
+
+/// How the ledger in `folder` stands, with which nobody works. Others may look at it at the same time, and the database has room for one.
+fn left(folder: &Path) -> Result<LedgerStanding, LedgerError> {
+    if !Store::exists(folder) {
+        return Ok(LedgerStanding::default());
+    }
+    let mut tries = LOOKS;
+    loop {
+        tries -= 1;
+        match Store::open(folder) {
+            Ok(store) => return book::at_rest(&store),
+            Err(LedgerError::Unreachable { .. }) if tries > 0 => std::thread::sleep(LOOK_PAUSE),
+            Err(error) => return Err(error),
+        }
     }
 }
 

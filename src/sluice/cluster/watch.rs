@@ -207,7 +207,7 @@ impl Watch {
             self.finding.let_go(&campaign.name);
         }
         let (depths, workers) = (Some(depths), Some(workers.to_vec()));
-        let (standing, is_left) = (Some(standing), false);
+        let (standing, is_left) = (Some(standing), None);
         Ok(Status::of(Sample { progress, standing, depths, workers, budget, age, is_left, sampled_unix_ms: unix_ms() }))
     }
 

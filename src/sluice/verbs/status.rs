@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use coordinator::Census;
 use coordinator::live::{Sample, Status};
+use model::Control;
+use runtime::LedgerError;
 use runtime::connections::{AMQP_VARIABLE, REDIS_VARIABLE};
 use runtime::ledger::embedded::{EmbeddedLedger, Tenancy};
 
@@ -16,7 +18,7 @@ use crate::args::StatusArgs;
 use crate::cluster::{Glance, Seen, unix_ms};
 use crate::exit::{End, VerbError};
 use crate::local::ledger_folder;
-use crate::place::Place;
+use crate::place::{Loaded, Place};
 use crate::tables;
 
 /// How often a watched status is drawn.
@@ -76,41 +78,36 @@ pub(crate) async fn run(args: StatusArgs) -> Result<End, VerbError> {
 
 /// The status, and a line about each that did not answer.
 async fn sample(place: &Place, glance: Option<&mut Glance>, census: &mut Census) -> Result<(Status, Vec<String>), VerbError> {
-    let progress = census.count(place.archive.as_ref(), &place.campaign, place.grade.digest()).await?;
-    let (seen, is_left) = match (of_this_machine(place).await, glance) {
+    // Anew each time: while somebody watches, a campaign is submitted, or goes on with another budget.
+    let Loaded { campaign, control, grade } = Loaded::of(&place.archive, &place.campaign.name).await?;
+    // Before counting, so that what ends meanwhile counts as finished.
+    let (seen, is_left) = match (of_this_machine(place, &control).await, glance) {
         (Some(seen), _) => seen,
-        (None, Some(glance)) => (glance.at(&place.campaign).await, false),
-        (None, None) => (Seen::default(), false),
+        (None, Some(glance)) => (glance.at(&campaign).await, None),
+        (None, None) => (Seen::default(), None),
     };
+    let progress = census.count(place.archive.as_ref(), &campaign, grade.digest()).await?;
     let Seen { standing, depths, workers, silent } = seen;
-    let budget = place.campaign.settings.budget;
-    Ok((
-        Status::of(Sample {
-            progress,
-            standing,
-            depths,
-            workers,
-            budget,
-            age: coordinator::age(&place.control),
-            is_left,
-            sampled_unix_ms: unix_ms(),
-        }),
-        silent,
-    ))
+    let (budget, age) = (campaign.settings.budget, coordinator::age(&control));
+    Ok((Status::of(Sample { progress, standing, depths, workers, budget, age, is_left, sampled_unix_ms: unix_ms() }), silent))
 }
 
-/// What the ledger says that `sluice run` left beside the campaign, and whether no process works with it. `None` for what a cluster works on.
-async fn of_this_machine(place: &Place) -> Option<(Seen, bool)> {
-    if place.control.submitted {
+/// What the ledger says that `sluice run` left beside the campaign, and whether nobody works with it. `None` for what a cluster works on, and
+/// where any machine might: in a store.
+async fn of_this_machine(place: &Place, control: &Control) -> Option<(Seen, Option<bool>)> {
+    let archive = place.archive.place();
+    if control.submitted || archive.contains("://") {
         return None;
     }
-    match EmbeddedLedger::look(ledger_folder(&place.archive.place(), &place.campaign.name)).await {
-        // A lost ledger knows what was spent once the next run has told it.
-        Ok(Tenancy::Left(standing)) => {
-            Some((Seen { standing: Some(standing).filter(|standing| standing.is_whole), ..Seen::default() }, true))
+    let silent = |error: &LedgerError| vec![format!("the ledger of this machine does not answer, failed to {error}")];
+    match EmbeddedLedger::look(ledger_folder(&archive, &place.campaign.name)).await {
+        // A lost ledger learns what was spent from the archive, when the next run begins.
+        Ok(Tenancy::Left(Ok(standing))) => {
+            Some((Seen { standing: Some(standing).filter(|standing| standing.is_whole), ..Seen::default() }, Some(true)))
         }
-        Ok(Tenancy::Held) => Some((Seen::default(), false)),
+        Ok(Tenancy::Left(Err(error))) => Some((Seen { silent: silent(&error), ..Seen::default() }, Some(true))),
+        Ok(Tenancy::Held) => Some((Seen::default(), Some(false))),
         Ok(Tenancy::None) => None,
-        Err(error) => Some((Seen { silent: vec![error.to_string()], ..Seen::default() }, false)),
+        Err(error) => Some((Seen { silent: silent(&error), ..Seen::default() }, None)),
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Mark {
     pub(super) kind: Kind,
 }
 
+const _: () = assert!(size_of::<Option<Mark>>() <= size_of::<u64>());
+
 impl Kind {
     /// Whether it stands within a call only, before its arguments.
     pub(super) fn is_before_arguments(self) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use model::{ControlState, Step};
 use runtime::ledger::embedded::{EmbeddedLedger, Tenancy};
-use runtime::{Ask, Claim, Ledger, LedgerError};
+use runtime::{Ask, Claim, Ledger, LedgerError, LedgerStanding};
 
 use super::{counts, entry, job, step, take};
 
@@ -19,6 +19,14 @@ const WRITERS: u32 = 8;
 
 async fn open(folder: &Path) -> EmbeddedLedger {
     EmbeddedLedger::open(folder).await.expect("our own ledger")
+}
+
+/// How the ledger stands, which nobody has open.
+async fn left(folder: &Path) -> LedgerStanding {
+    match EmbeddedLedger::look(folder).await {
+        Ok(Tenancy::Left(Ok(standing))) => standing,
+        other => panic!("left and readable, not {other:?}"),
+    }
 }
 
 /// The child's part: appends for ever, and says after each acknowledged entry which it was.
@@ -102,16 +110,33 @@ async fn every_acknowledged_entry_survives_kill_9() {
 #[tokio::test]
 async fn a_second_process_is_told_who_holds_the_ledger() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    assert_eq!(EmbeddedLedger::look(folder.path()).await.expect("readable"), Tenancy::None);
+    assert!(matches!(EmbeddedLedger::look(folder.path()).await, Ok(Tenancy::None)));
     let first = open(folder.path()).await;
     let error = EmbeddedLedger::open(folder.path()).await.expect_err("one at a time");
     let LedgerError::Locked { holder, .. } = &error else { panic!("locked, not {error}") };
-    assert_eq!(EmbeddedLedger::look(folder.path()).await.expect("readable"), Tenancy::Held);
+    assert!(matches!(EmbeddedLedger::look(folder.path()).await, Ok(Tenancy::Held)));
     assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
     first.close().await;
     let later = first.standing().await;
     assert!(matches!(later, Err(LedgerError::Unreachable { .. })), "a closed ledger answers nothing: {later:?}");
     open(folder.path()).await.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_look_at_once_and_a_process_that_begins_waits_for_them() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    open(folder.path()).await.close().await;
+    futures::future::join_all((0..4).map(|_| left(folder.path()))).await;
+
+    let looks = std::fs::File::open(folder.path().join("lock")).expect("a lock");
+    looks.lock_shared().expect("nobody works");
+    let path = folder.path().to_owned();
+    let begins = tokio::spawn(async move { open(&path).await.close().await });
+    // Longer than it waits for a process that works.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(!begins.is_finished());
+    drop(looks);
+    begins.await.expect("begun");
 }
 
 #[tokio::test]
@@ -126,6 +151,8 @@ async fn what_was_decided_survives_a_restart() {
     ledger.set_control(ControlState::Paused).await.expect("reachable");
     ledger.close().await;
 
+    let standing = left(folder.path()).await;
+    assert_eq!((standing.control, standing.running, standing.yielded), (Some(ControlState::Paused), 0, 1));
     let ledger = open(folder.path()).await;
     assert_eq!(counts(&ledger).await, (0, 1));
     assert_eq!(ledger.claim(&job("yielded"), step(1, 4).into()).await.expect("open"), Claim::Paused);
@@ -179,8 +206,7 @@ async fn a_run_killed_before_its_first_completion_accuses_none_of_its_jobs() {
     let mut at_once = Vec::new();
     for _kill in 0..6 {
         at_once.push(die_with(folder.path(), 64).await);
-        let Tenancy::Left(standing) = EmbeddedLedger::look(folder.path()).await.expect("readable") else { panic!("nobody has it open") };
-        assert_eq!(standing.running, 0, "and whoever only looks draws nothing from its death");
+        assert_eq!(left(folder.path()).await.running, 0, "and whoever only looks draws nothing from its death");
     }
     assert_eq!(at_once, [64, 32, 16, 8, 4, 2], "and what is under way is halved each time");
     let ledger = open(folder.path()).await;

@@ -373,22 +373,14 @@ impl Book {
 
     /// Reads from a database just opened what is kept in memory of it.
     fn take_over(&mut self, store: Store) -> Result<(), LedgerError> {
-        let LedgerStanding { control, usage, is_whole, .. } = at_rest(&store)?;
-        (self.control, self.usage, self.is_whole) = (control.unwrap_or_default(), usage, is_whole);
-        let mut waiting = 0;
-        store.scan(Space::Work, &[], |_, bytes| {
-            // One damaged job is no reason to refuse all others: whoever claims it is told.
-            let standing = read::<Remembered>("what is remembered of a job", bytes).map_or(Standing::Free, |known| known.standing);
-            waiting += u64::from(standing == Standing::Waiting);
-            Ok(())
-        })?;
-        self.waiting = waiting;
+        let LedgerStanding { control, usage, is_whole, yielded, .. } = at_rest(&store)?;
+        (self.control, self.usage, self.is_whole, self.waiting) = (control.unwrap_or_default(), usage, is_whole, yielded);
         self.store = Some(store);
         Ok(())
     }
 }
 
-/// How a ledger stands that no process has open: nothing is held, and nothing waits.
+/// How a ledger stands that no process works with: nothing is held by the living.
 pub(super) fn at_rest(store: &Store) -> Result<LedgerStanding, LedgerError> {
     let control = match store.get(Space::Meta, CONTROL)? {
         Some(bytes) => read("the control state", &bytes)?,
@@ -399,7 +391,14 @@ pub(super) fn at_rest(store: &Store) -> Result<LedgerStanding, LedgerError> {
         None => Usage::default(),
     };
     let is_whole = store.get(Space::Meta, WHOLE)?.is_some();
-    Ok(LedgerStanding { control: Some(control), is_whole, running: 0, yielded: 0, usage, wasted: Usage::default() })
+    let mut yielded = 0;
+    store.scan(Space::Work, &[], |_, bytes| {
+        // One damaged job is no reason to refuse all others: whoever claims it is told.
+        let standing = read::<Remembered>("what is remembered of a job", bytes).map_or(Standing::Free, |known| known.standing);
+        yielded += u64::from(standing == Standing::Waiting);
+        Ok(())
+    })?;
+    Ok(LedgerStanding { control: Some(control), is_whole, running: 0, yielded, usage, wasted: Usage::default() })
 }
 
 /// Frees what the last process still held, and draws from its death what [`after_death`] and [`room_after`] say.

@@ -3,16 +3,16 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::ledger::LedgerError;
 
 const FILE: &str = "lock";
 /// A lock just given back may live on for a moment in a process that was being started meanwhile: it has our files until it runs its program.
 const TRIES: u32 = 10;
-/// Tries of somebody who only looks, against others who do.
-const LOOKS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(30);
+/// How long those are waited for who only look.
+const LOOKERS_WAIT: Duration = Duration::from_secs(10);
 
 /// Held as long as this value lives.
 #[derive(Debug)]
@@ -26,31 +26,37 @@ impl Lock {
         let path = folder.join(FILE);
         let unreachable = |error: io::Error| LedgerError::Unreachable { reason: format!("lock {}: {error}", path.display()) };
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreachable)?;
-        if is_locked(&file, TRIES).map_err(unreachable)? {
-            write_holder(&mut file).map_err(unreachable)?;
-            return Ok(Self { _file: file });
+        let (began, mut tries) = (Instant::now(), 0);
+        while tries < TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    write_holder(&mut file).map_err(unreachable)?;
+                    return Ok(Self { _file: file });
+                }
+                Err(TryLockError::Error(error)) => return Err(unreachable(error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            // Shared with lookers it can be had, with a process that works it cannot.
+            let are_lookers = file.try_lock_shared().is_ok();
+            if are_lookers {
+                file.unlock().map_err(unreachable)?;
+            }
+            tries += u32::from(!are_lookers || began.elapsed() > LOOKERS_WAIT);
+            std::thread::sleep(PAUSE);
         }
         Err(LedgerError::Locked { path: folder.display().to_string(), holder: holder(&mut file) })
     }
 }
 
-/// Takes the lock of the ledger in `folder` to look at it, which must not last: whoever works with it tries a little longer. `None` when a
-/// process has it.
+/// Keeps processes from beginning to work with the ledger in `folder` while the file lives; they wait for it a while. `None` when one works
+/// with it.
 pub(super) fn look(folder: &Path) -> io::Result<Option<File>> {
     let file = File::open(folder.join(FILE))?;
-    Ok(is_locked(&file, LOOKS)?.then_some(file))
-}
-
-/// Whether the lock on `file` was ours to take, in so many tries.
-fn is_locked(file: &File, tries: u32) -> io::Result<bool> {
-    for _ in 0..tries {
-        match file.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-        }
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
-    Ok(false)
 }
 
 /// `<process id> <start, in seconds since 1970>`.

@@ -54,6 +54,11 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
+    /// Whether a database was ever created in `folder`.
+    pub(super) fn exists(folder: &Path) -> bool {
+        folder.join(DATABASE).exists()
+    }
+
     /// Opens the database in `folder`, creating it if there is none.
     pub(super) fn open(folder: &Path) -> Result<Self, LedgerError> {
         let place = folder.join(DATABASE);
@@ -62,6 +67,7 @@ impl Store {
         }
         Self::open_at(&place).map_err(|error| match error {
             fjall::Error::Io(error) => unreachable(&place, &error),
+            fjall::Error::Locked => LedgerError::Unreachable { reason: format!("open {}: another process has it open", place.display()) },
             other => LedgerError::Damaged { what: place.display().to_string(), reason: other.to_string() },
         })
     }
