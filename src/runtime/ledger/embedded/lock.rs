@@ -26,7 +26,7 @@ impl Lock {
         let path = folder.join(FILE);
         let unreachable = |error: io::Error| LedgerError::Unreachable { reason: format!("lock {}: {error}", path.display()) };
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreachable)?;
-        let (began, mut tries) = (Instant::now(), 0);
+        let (began, mut tries, mut are_lookers) = (Instant::now(), 0, false);
         while tries < TRIES {
             match file.try_lock() {
                 Ok(()) => {
@@ -37,14 +37,16 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => {}
             }
             // Shared with lookers it can be had, with a process that works it cannot.
-            let are_lookers = file.try_lock_shared().is_ok();
+            are_lookers = file.try_lock_shared().is_ok();
             if are_lookers {
                 file.unlock().map_err(unreachable)?;
             }
             tries += u32::from(!are_lookers || began.elapsed() > LOOKERS_WAIT);
             std::thread::sleep(PAUSE);
         }
-        Err(LedgerError::Locked { path: folder.display().to_string(), holder: holder(&mut file) })
+        // A looker leaves its name nowhere, and what is written is that of a process that worked here before.
+        let holder = if are_lookers { "somebody who looks at it".to_owned() } else { holder(&mut file) };
+        Err(LedgerError::Locked { path: folder.display().to_string(), holder })
     }
 }
 
