@@ -1,10 +1,10 @@
 //! A ledger that is lost with its process costs the last few completions of each unfinished job, because the archive has a copy of the journals.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use model::{Completion, Digest, Role};
@@ -29,13 +29,21 @@ fn said_after(turns: usize) -> Value {
     json!({"text": text, "finish_reason": "stop", "usage": {"prompt_tokens": 10, "completion_tokens": 5, "calls": 1}})
 }
 
-/// Keys of all objects in the copies of journals.
+/// All objects in the copies of journals. What a killed process was putting has a hidden name, and is none.
 fn segments(house: &House) -> Vec<String> {
-    fn walk(folder: &Path, into: &mut Vec<String>) {
+    files_of_journals(house).iter().filter(|path| !is_hidden(path)).map(|path| path.display().to_string()).collect()
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().expect("a file's").as_encoded_bytes().starts_with(b".")
+}
+
+fn files_of_journals(house: &House) -> Vec<PathBuf> {
+    fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         let Ok(found) = std::fs::read_dir(folder) else { return };
         for entry in found {
             let path = entry.expect("an entry").path();
-            if path.is_dir() { walk(&path, into) } else { into.push(path.display().to_string()) }
+            if path.is_dir() { walk(&path, into) } else { into.push(path) }
         }
     }
     let mut found = Vec::new();
@@ -76,8 +84,12 @@ fn sealing_sweeps_what_was_left_of_finished_shards_and_nothing_else() {
         std::fs::create_dir_all(left(shard).parent().expect("a folder")).expect("room");
         std::fs::write(left(shard), "left by whoever was taken over").expect("room");
     }
+    let half = left(1).with_file_name(".put-6cebe72c-12");
+    std::fs::write(&half, "left by whoever was killed while putting it").expect("room");
+    let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::options().append(true).open(&half).and_then(|file| file.set_modified(an_hour_ago)).expect("our own file");
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
-    assert_eq!(segments(&house), [left(2).display().to_string()], "the plan has two shards, and both are finished");
+    assert_eq!(files_of_journals(&house), [left(2)], "the plan has two shards, and both are finished");
 }
 
 /// A teacher who takes many turns for everything, counting what it is asked.
