@@ -205,6 +205,32 @@ fn an_extract_stands_beside_its_page_and_is_what_the_researcher_saw() {
 }
 
 #[test]
+fn what_extracts_write_counts_against_a_thread_s_budget() {
+    let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
+    let mut lines = script([&[&swan, &found], &[&swan, &swan, &found]], &REPORTS);
+    lines.push((1, 0, 2, "<extract>\nEvidence: it was Edevane\n</extract>"));
+    lines.extend([(2, 0, 2, "<extract>\n</extract>"), (2, 1, 2, "<extract>\n</extract>")]);
+    // Five tokens each: a turn and an extract reach it.
+    let (_house, row) = run("min_tool_calls = 1\ncrawl = \"extract\"\n[recipe.thread]\ncompletion_tokens = 10", &lines);
+    let thread = &row["threads"][1];
+    assert_eq!((thread["limit"].as_str(), thread["outcome"].as_str()), (Some("completion_tokens"), Some("forced_answer")), "{thread}");
+    assert_eq!((turns(&row, 1).len(), turns(&row, 2).len()), (2, 2), "neither goes on");
+}
+
+#[test]
+fn strict_reads_calls_with_the_peer_s_losses() {
+    let (search, found) =
+        ("<think>so</think><plan>so</plan><web_search>swan | bridge&serp_num=10</web_search>", answer("No [1] .", &[SWAN]));
+    let lines = script([&[search, &found], &[search, &found]], &REPORTS);
+    let query = |recipe: &str| {
+        let (_house, row) = run(recipe, &lines);
+        turns(&row, 1)[0]["actions"][0]["arguments"]["query"].clone()
+    };
+    assert_eq!(query("min_tool_calls = 0"), json!(["swan", "bridge"]));
+    assert_eq!(query("min_tool_calls = 0\nstrict = true"), json!([]), "it wants `query=`");
+}
+
+#[test]
 fn a_page_whose_extract_came_to_nothing_is_shown_itself() {
     let (swan, found) = (crawl(SWAN), answer("By Edevane [1] .", &[SWAN]));
     let mut lines = script([&[&swan, &found], &[&swan, &found]], &REPORTS);

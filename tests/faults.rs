@@ -30,14 +30,19 @@ impl Counting {
         let asked = self.asked.lock().expect("no panic held it");
         (asked.values().map(|n| *n as usize).sum(), asked.len())
     }
+
+    /// Counts a request.
+    pub(crate) fn note(&self, request: &Request) {
+        let conversation = teacher::Conversation::new(request.messages.iter().cloned());
+        let digest = conversation.request_digest(&request.tools, request.calls, &request.sampling);
+        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
+    }
 }
 
 #[async_trait]
 impl Teacher for Counting {
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
-        let digest =
-            teacher::Conversation::new(request.messages.iter().cloned()).request_digest(&request.tools, request.calls, &request.sampling);
-        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
+        self.note(request);
         HeuristicTeacher.complete(request).await
     }
 }

@@ -1,17 +1,16 @@
 //! A ledger that is lost with its process costs the last few completions of each unfinished job, because the archive has a copy of the journals.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use model::{Completion, Digest, Role};
+use model::{Completion, Role};
 use serde_json::{Value, json};
-use teacher::sim::{Sim, SimSettings};
 use teacher::{Request, Teacher, TeacherError};
 
+use crate::faults::{Counting, Server};
 use crate::house::House;
 
 /// Turns of each job: two segments, and some that are in none when the last one is taken.
@@ -94,65 +93,31 @@ fn sealing_sweeps_what_was_left_of_finished_shards_and_nothing_else() {
 
 /// A teacher who takes many turns for everything, counting what it is asked.
 #[derive(Default)]
-struct Thorough {
-    asked: Mutex<HashMap<Digest, u32>>,
-}
-
-impl Thorough {
-    /// Requests, and distinct ones among them.
-    fn counts(&self) -> (usize, usize) {
-        let asked = self.asked.lock().expect("no panic held it");
-        (asked.values().map(|n| *n as usize).sum(), asked.len())
-    }
-}
+struct Thorough(Counting);
 
 #[async_trait]
 impl Teacher for Thorough {
     async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
-        let conversation = teacher::Conversation::new(request.messages.iter().cloned());
-        let digest = conversation.request_digest(&request.tools, request.calls, &request.sampling);
-        *self.asked.lock().expect("no panic held it").entry(digest).or_default() += 1;
+        self.0.note(request);
         let turns = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
         Ok(serde_json::from_value(said_after(turns)).expect("a completion"))
     }
 }
 
-/// Serves `teacher` over HTTP until `stopped`; tells where.
-fn serve(
-    teacher: Arc<Thorough>,
-    stopped: tokio::sync::oneshot::Receiver<()>,
-    tell: std::sync::mpsc::Sender<String>,
-) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async move {
-            let settings = SimSettings { latency_mean: Duration::from_millis(5), ..SimSettings::default() };
-            let sim = Sim::bind(settings, teacher, corpus::count_tokens).await.expect("a free port");
-            tell.send(format!("http://{}/v1", sim.address().expect("an address"))).expect("somebody listens");
-            // The sender is dropped or used: both mean stop.
-            let until = async move { drop(stopped.await) };
-            sim.serve(until).await.expect("serves");
-        });
-    })
-}
-
 #[test]
 fn a_campaign_killed_twice_with_its_ledger_asks_again_only_what_was_not_copied() {
     const JOBS: u32 = 6;
-    let teacher = Arc::new(Thorough::default());
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let (tell, told) = std::sync::mpsc::channel();
-    let server = serve(Arc::clone(&teacher), stopped, tell);
-    let address = told.recv().expect("an address");
+    let server = Server::of(Arc::new(Thorough::default()), Duration::from_millis(5));
     let campaign = format!(
-        "[teacher]\nkind = \"http\"\nendpoints = [\"{address}\"]\nmodel = \"thorough\"\nconcurrency = {CONCURRENCY}\ndialect = \"hermes\"\n"
+        "[teacher]\nkind = \"http\"\nendpoints = [\"{}\"]\nmodel = \"thorough\"\nconcurrency = {CONCURRENCY}\ndialect = \"hermes\"\n",
+        server.address
     );
     let house = House::new(JOBS, "", &campaign);
     let kills = [60, 110];
     for requests in kills {
         let mut run = house.command(&["run", "campaign.toml"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
         let deadline = Instant::now() + Duration::from_secs(60);
-        while teacher.counts().0 < requests {
+        while server.teacher.0.counts().0 < requests {
             assert!(run.try_wait().expect("a child").is_none(), "{JOBS} jobs take more than {requests} requests");
             assert!(Instant::now() < deadline, "the run makes progress");
             std::thread::yield_now();
@@ -164,12 +129,10 @@ fn a_campaign_killed_twice_with_its_ledger_asks_again_only_what_was_not_copied()
     let last = house.sluice(&["run", "campaign.toml"]);
     assert_eq!(last.code, Some(0), "{}", last.text());
     house.prove_sealed(u64::from(JOBS));
-    let (asked, distinct) = teacher.counts();
+    let (asked, distinct) = server.teacher.0.counts();
     assert_eq!(distinct, JOBS as usize * TURNS, "no other path was taken");
     // Of each job under way: what no segment held yet, and the completion in flight.
     let most = kills.len() * CONCURRENCY * SEGMENT;
     assert!(asked - distinct <= most, "{} of {asked} requests were asked again", asked - distinct);
     assert_eq!(segments(&house), [""; 0]);
-    stop.send(()).expect("it serves");
-    server.join().expect("served");
 }

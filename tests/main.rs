@@ -3,6 +3,7 @@
 //! One target, so that there is one link. The program under test is a process of its own wherever it is killed.
 
 mod ablate;
+mod clocks;
 mod cluster;
 mod contract;
 mod decompose;

@@ -63,7 +63,7 @@ pub struct BudgetSettings {
     /// Most money, in millionths of the price table's currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money_micros: Option<u64>,
-    /// Longest time since the campaign was planned or last resumed, in seconds. Not of a job or thread.
+    /// Longest time, in seconds: since a campaign was planned or last resumed; of work on a job or thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_s: Option<u64>,
 }
@@ -96,7 +96,7 @@ impl BudgetSettings {
         }
     }
 
-    /// An equal share, for each of `parts`, of what `spent` leaves.
+    /// An equal share, for each of `parts`, of what `spent` leaves. Time passes for all of them at once, and is nobody's share.
     #[must_use]
     pub fn share(self, spent: &Usage, parts: u64) -> Self {
         let of = |limit: Option<u64>, spent: u64| limit.map(|limit| limit.saturating_sub(spent) / parts.max(1));
@@ -105,7 +105,7 @@ impl BudgetSettings {
             prompt_tokens: of(self.prompt_tokens, spent.prompt_tokens),
             calls: of(self.calls, spent.calls),
             money_micros: of(self.money_micros, spent.cost_micros),
-            wall_s: self.wall_s,
+            wall_s: None,
         }
     }
 }

@@ -116,9 +116,9 @@ pub struct RecipeTable {
     pub strict: Option<bool>,
     /// Longest conversation in tokens: `browse` 262144, `decompose` 65536 for each thread.
     pub context_tokens: Option<u32>,
-    /// Most tokens the model may write in one job (`decompose`: in one thread), default unlimited.
+    /// Most tokens that models may write in one job (`decompose`: in one thread), default unlimited.
     pub completion_tokens: Option<u64>,
-    /// Longest work on one job, in seconds, default unlimited.
+    /// Longest work on one job, in seconds, waiting for models included, default unlimited.
     pub wall_s: Option<u64>,
     /// What one job may cost: reached, its threads answer with what they have. `decompose`: each researcher has an equal share of what the planner
     /// leaves.
@@ -143,6 +143,8 @@ pub struct CostTable {
     pub calls: Option<u64>,
     /// Most money, in the currency of `price`, default unlimited.
     pub money: Option<f64>,
+    /// Longest work, in seconds, waiting for models included, default unlimited.
+    pub wall_s: Option<u64>,
 }
 
 impl CostTable {
@@ -151,7 +153,8 @@ impl CostTable {
     }
 }
 
-/// `[teacher]`, and the teachers of other roles below it, which take what they do not say from it.
+/// `[teacher]`, and the teachers of other roles below it, which take what they do not say from it; with another model or other endpoints, nothing
+/// that belongs to a model.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherTable {
@@ -263,7 +266,7 @@ pub struct BudgetTable {
     pub calls: Option<u64>,
     /// Most money that teachers and a model judge cost, in the currency of their `price`, default unlimited.
     pub money: Option<f64>,
-    /// Longest time since the campaign was planned or last resumed, in hours, default unlimited.
+    /// Longest time since the campaign was planned or last resumed, in hours, default unlimited. Every `sluice run` resumes it.
     pub wall_hours: Option<f64>,
 }
 

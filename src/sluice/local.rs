@@ -55,8 +55,8 @@ pub(crate) enum LocalEnd {
     Finished,
     /// Asked to stop.
     Interrupted { outstanding: u64 },
-    /// Its budget is spent; what was synthesised is graded.
-    Spent { spent: Usage, outstanding: u64 },
+    /// Its budget is spent, or the time of this run; what was synthesised is graded.
+    Spent { spent: Usage, is_late: bool, outstanding: u64 },
 }
 
 /// Everything that is open while a campaign runs.
@@ -117,7 +117,7 @@ pub(crate) async fn run(mut settings: Settings, options: Options) -> Result<Loca
         Stop::Spent => match factory.outstanding().await? {
             // The last completions were just what the budget allowed.
             0 => factory.finish(options).await,
-            outstanding => Ok(LocalEnd::Spent { spent: factory.purse.spent(), outstanding }),
+            outstanding => Ok(LocalEnd::Spent { spent: factory.purse.spent(), is_late: factory.purse.is_late(), outstanding }),
         },
     };
     factory.ledger.close().await;

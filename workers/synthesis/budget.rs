@@ -6,6 +6,7 @@
 use model::settings::{BrowseSettings, BudgetSettings, DecomposeSettings};
 use model::{Limit, Usage};
 
+use crate::clock::Elapsed;
 use crate::prompts::Level;
 
 /// Share of a budget, in percent, at which the model is warned, once.
@@ -26,12 +27,10 @@ pub(crate) struct Used {
     pub(crate) tool_calls: u64,
     /// Tokens of the conversation.
     pub(crate) context_tokens: u64,
-    /// Tokens the model wrote, as its server counted them.
-    pub(crate) completion_tokens: u64,
     /// All that the thread cost: withdrawn turns, and what was asked of others for it, included.
     pub(crate) usage: Usage,
-    /// Milliseconds of work, from the journal.
-    pub(crate) busy_ms: u64,
+    /// Work, from the journal.
+    pub(crate) elapsed: Elapsed,
     /// Turns in a row that only repeat.
     pub(crate) repeats: u64,
     /// Turns in a row without call or answer.
@@ -57,45 +56,81 @@ pub(crate) struct Limits {
     pub(crate) tool_calls: u32,
     /// Tokens of the conversation.
     pub(crate) context_tokens: u32,
-    /// Tokens the model writes.
-    pub(crate) completion_tokens: Option<u64>,
     /// Seconds of work on the job.
-    pub(crate) wall_s: Option<u64>,
-    /// What the thread may cost.
+    pub(crate) job_wall_s: Option<u64>,
+    /// What the thread may cost. Its seconds are those of work on the thread.
     pub(crate) cost: BudgetSettings,
 }
 
 impl From<&BrowseSettings> for Limits {
     fn from(browse: &BrowseSettings) -> Self {
+        let job = browse.of_job();
         Self {
             turns: browse.max_turns,
             tool_calls: browse.max_tool_calls,
             context_tokens: browse.context_tokens,
-            completion_tokens: browse.completion_tokens,
-            wall_s: browse.wall_s,
-            cost: browse.thread.and(browse.job),
+            job_wall_s: job.wall_s,
+            cost: browse.thread.and(job.share(&Usage::default(), 1)),
         }
     }
 }
 
-impl From<&DecomposeSettings> for Limits {
-    fn from(decompose: &DecomposeSettings) -> Self {
+impl Limits {
+    /// Those of each of `parts` threads that share what `spent` leaves of the job's.
+    pub(crate) fn share(decompose: &DecomposeSettings, spent: &Usage, parts: u64) -> Self {
+        let job = decompose.of_job();
         Self {
             turns: decompose.steps,
             tool_calls: decompose.max_tool_calls,
             context_tokens: decompose.context_tokens,
-            completion_tokens: decompose.completion_tokens,
-            wall_s: decompose.wall_s,
-            cost: decompose.thread,
+            job_wall_s: job.wall_s,
+            cost: decompose.of_thread().and(job.share(spent, parts)),
         }
+    }
+
+    /// Whether a thread that cost `usage` has to do with what it has.
+    pub(crate) fn are_reached(&self, usage: &Usage, elapsed: Elapsed) -> bool {
+        let is_over = |seconds: Option<u64>, elapsed_ms| seconds.is_some_and(|seconds| elapsed_ms >= ms(seconds));
+        self.cost.is_reached(usage) || is_over(self.job_wall_s, elapsed.job_ms) || is_over(self.cost.wall_s, elapsed.thread_ms)
     }
 }
 
-/// The budgets, and which of them the model was warned of.
+fn ms(seconds: u64) -> u64 {
+    seconds.saturating_mul(1000)
+}
+
+/// How much is used of a budget.
+type Measure = fn(&Used) -> u64;
+
+/// The budgets of a thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
-    levels: Vec<(Limit, u64)>,
-    warned: Vec<Limit>,
+    bounds: Vec<Bound>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+struct Bound {
+    limit: Limit,
+    most: u64,
+    used: Measure,
+    /// The model was warned of it.
+    was_told: bool,
+}
+
+impl Bound {
+    fn level(&self, used: &Used) -> Level {
+        Level { limit: self.limit, used: (self.used)(used), most: self.most }
+    }
+
+    fn is_reached(&self, used: &Used) -> bool {
+        (self.used)(used) >= self.most
+    }
+
+    /// Repeats and fruitless turns have notices of their own, each time.
+    fn counts_up_to_a_demand(&self) -> bool {
+        matches!(self.limit, Limit::Repetition | Limit::FruitlessTurns)
+    }
 }
 
 impl Budget {
@@ -104,22 +139,24 @@ impl Budget {
         let reserve = u64::from(max_completion_tokens) + CONTEXT_MARGIN_TOKENS;
         // A context hardly larger than one completion still leaves half of itself for reading.
         let context = u64::from(limits.context_tokens);
-        let mut levels = vec![
-            // The last turn is the forced answer.
-            (Limit::Turns, u64::from(limits.turns).saturating_sub(1)),
-            (Limit::ToolCalls, u64::from(limits.tool_calls)),
-            (Limit::ContextTokens, context.saturating_sub(reserve).max(context / 2)),
-            (Limit::Repetition, REPEATS_MAX),
-            (Limit::FruitlessTurns, FRUITLESS_MAX),
-        ];
         let cost = &limits.cost;
-        let written = limits.completion_tokens.into_iter().chain(cost.completion_tokens).min();
-        levels.extend(written.map(|most| (Limit::CompletionTokens, most)));
-        levels.extend(cost.prompt_tokens.map(|most| (Limit::PromptTokens, most)));
-        levels.extend(cost.calls.map(|most| (Limit::Calls, most)));
-        levels.extend(cost.money_micros.map(|most| (Limit::Money, most)));
-        levels.extend(limits.wall_s.map(|seconds| (Limit::WallTime, seconds.saturating_mul(1000))));
-        Self { levels, warned: Vec::new() }
+        let mut bounds = Vec::new();
+        let mut bound = |limit, most: Option<u64>, used: Measure| {
+            bounds.extend(most.map(|most| Bound { limit, most, used, was_told: false }));
+        };
+        // The last turn is the forced answer.
+        bound(Limit::Turns, Some(u64::from(limits.turns).saturating_sub(1)), |used| used.turns);
+        bound(Limit::ToolCalls, Some(limits.tool_calls.into()), |used| used.tool_calls);
+        bound(Limit::ContextTokens, Some(context.saturating_sub(reserve).max(context / 2)), |used| used.context_tokens);
+        bound(Limit::Repetition, Some(REPEATS_MAX), |used| used.repeats);
+        bound(Limit::FruitlessTurns, Some(FRUITLESS_MAX), |used| used.fruitless);
+        bound(Limit::CompletionTokens, cost.completion_tokens, |used| used.usage.completion_tokens);
+        bound(Limit::PromptTokens, cost.prompt_tokens, |used| used.usage.prompt_tokens);
+        bound(Limit::Calls, cost.calls, |used| used.usage.calls);
+        bound(Limit::Money, cost.money_micros, |used| used.usage.cost_micros);
+        bound(Limit::WallTime, limits.job_wall_s.map(ms), |used| used.elapsed.job_ms);
+        bound(Limit::WallTime, cost.wall_s.map(ms), |used| used.elapsed.thread_ms);
+        Self { bounds }
     }
 
     /// What to do before the next turn. Before the first there is nobody to tell, so it is always taken.
@@ -127,19 +164,14 @@ impl Budget {
         if used.turns == 0 {
             return Advice::GoOn;
         }
-        for &(limit, most) in &self.levels {
-            let level = Level { limit, used: used.of(limit), most };
-            if level.used >= most {
-                return Advice::Force(level);
-            }
+        if let Some(bound) = self.bounds.iter().find(|bound| bound.is_reached(used)) {
+            return Advice::Force(bound.level(used));
         }
-        for &(limit, most) in &self.levels {
-            let level = Level { limit, used: used.of(limit), most };
-            // Repeats and fruitless turns have notices of their own, each time.
-            let counts_up_to_a_demand = matches!(limit, Limit::Repetition | Limit::FruitlessTurns);
-            let is_near = level.used.saturating_mul(100) >= most.saturating_mul(WARN_AT_PERCENT);
-            if is_near && !counts_up_to_a_demand && !self.warned.contains(&limit) {
-                self.warned.push(limit);
+        for bound in &mut self.bounds {
+            let level = bound.level(used);
+            let is_near = level.used.saturating_mul(100) >= level.most.saturating_mul(WARN_AT_PERCENT);
+            if is_near && !bound.counts_up_to_a_demand() && !bound.was_told {
+                bound.was_told = true;
                 return Advice::Warn(level);
             }
         }
@@ -148,31 +180,14 @@ impl Budget {
 
     /// The limit that a conversation which goes on has reached before it is asked anything: then there is no room for another question.
     pub(crate) fn full(&self, used: &Used) -> Option<Limit> {
-        let lasting = self.levels.iter().filter(|(limit, _)| matches!(limit, Limit::ContextTokens | Limit::WallTime));
-        lasting.into_iter().find(|(limit, most)| used.of(*limit) >= *most).map(|(limit, _)| *limit)
+        let lasting = |bound: &&Bound| matches!(bound.limit, Limit::ContextTokens | Limit::WallTime);
+        self.bounds.iter().filter(lasting).find(|bound| bound.is_reached(used)).map(|bound| bound.limit)
     }
 
     /// Tool calls that may still be carried out.
     pub(crate) fn tool_calls_left(&self, used: &Used) -> u64 {
-        let most = self.levels.iter().find(|(limit, _)| *limit == Limit::ToolCalls).map_or(0, |(_, most)| *most);
+        let most = self.bounds.iter().find(|bound| bound.limit == Limit::ToolCalls).map_or(0, |bound| bound.most);
         most.saturating_sub(used.tool_calls)
-    }
-}
-
-impl Used {
-    fn of(&self, limit: Limit) -> u64 {
-        match limit {
-            Limit::Turns => self.turns,
-            Limit::ToolCalls => self.tool_calls,
-            Limit::ContextTokens => self.context_tokens,
-            Limit::CompletionTokens => self.completion_tokens,
-            Limit::PromptTokens => self.usage.prompt_tokens,
-            Limit::Calls => self.usage.calls,
-            Limit::Money => self.usage.cost_micros,
-            Limit::WallTime => self.busy_ms,
-            Limit::Repetition => self.repeats,
-            Limit::FruitlessTurns => self.fruitless,
-        }
     }
 }
 
@@ -185,9 +200,8 @@ mod tests {
             turns: max_turns,
             tool_calls: 100,
             context_tokens: 10_000,
-            completion_tokens: None,
-            wall_s: Some(10),
-            cost: BudgetSettings::default(),
+            job_wall_s: Some(10),
+            cost: BudgetSettings { wall_s: Some(5), ..BudgetSettings::default() },
         };
         Budget::new(&limits, 1000)
     }
@@ -210,14 +224,7 @@ mod tests {
 
     #[test]
     fn a_context_smaller_than_one_completion_still_leaves_half_of_itself_for_reading() {
-        let limits = Limits {
-            turns: 11,
-            tool_calls: 100,
-            context_tokens: 1000,
-            completion_tokens: None,
-            wall_s: None,
-            cost: BudgetSettings::default(),
-        };
+        let limits = Limits { turns: 11, tool_calls: 100, context_tokens: 1000, job_wall_s: None, cost: BudgetSettings::default() };
         let used = |context_tokens| Used { turns: 1, context_tokens, ..Used::default() };
         assert!(!matches!(Budget::new(&limits, 8192).advise(&used(499)), Advice::Force(_)));
         assert!(matches!(Budget::new(&limits, 8192).advise(&used(500)), Advice::Force(level) if level.limit == Limit::ContextTokens));
@@ -225,9 +232,9 @@ mod tests {
 
     #[test]
     fn what_a_thread_cost_forces_by_calls_tokens_and_money() {
-        let limits = |cost| Limits { turns: 11, tool_calls: 100, context_tokens: 10_000, completion_tokens: Some(500), wall_s: None, cost };
+        let limits = |cost| Limits { turns: 11, tool_calls: 100, context_tokens: 10_000, job_wall_s: None, cost };
         let usage = Usage { prompt_tokens: 900, completion_tokens: 400, calls: 4, cost_micros: 70 };
-        let used = Used { turns: 1, completion_tokens: usage.completion_tokens, usage, ..Used::default() };
+        let used = Used { turns: 1, usage, ..Used::default() };
         let forced = |cost: BudgetSettings| match Budget::new(&limits(cost), 1000).advise(&used) {
             Advice::Force(level) => Some((level.limit, level.used, level.most)),
             _ => None,
@@ -244,8 +251,21 @@ mod tests {
     }
 
     #[test]
-    fn wall_time_forces_by_the_journal_s_clock() {
-        let used = Used { turns: 1, busy_ms: 10_000, ..Used::default() };
-        assert!(matches!(budget(11).advise(&used), Advice::Force(level) if level.limit == Limit::WallTime));
+    fn wall_time_of_job_and_thread_forces_by_the_journal_s_clocks_each_after_its_own_warning() {
+        let advice = |job_ms, thread_ms| {
+            let used = Used { turns: 1, elapsed: Elapsed { job_ms, thread_ms }, ..Used::default() };
+            budget(11).advise(&used)
+        };
+        let level = |used, most| Level { limit: Limit::WallTime, used, most };
+        assert_eq!(advice(7999, 3999), Advice::GoOn);
+        assert_eq!(advice(8000, 0), Advice::Warn(level(8000, 10_000)));
+        assert_eq!(advice(10_000, 0), Advice::Force(level(10_000, 10_000)));
+        assert_eq!(advice(5000, 4000), Advice::Warn(level(4000, 5000)));
+        assert_eq!(advice(5000, 5000), Advice::Force(level(5000, 5000)));
+        let both = Used { turns: 1, elapsed: Elapsed { job_ms: 9000, thread_ms: 4500 }, ..Used::default() };
+        let mut budget = budget(11);
+        assert_eq!(budget.advise(&both), Advice::Warn(level(9000, 10_000)));
+        assert_eq!(budget.advise(&both), Advice::Warn(level(4500, 5000)));
+        assert_eq!(budget.advise(&both), Advice::GoOn);
     }
 }

@@ -58,8 +58,7 @@ impl Decompose {
             return Ok(Some(research));
         }
         // An equal share for each, whatever the order: so a job takes the same path when it is taken up again.
-        let share = self.settings.job.share(&research.usage, subtasks.len() as u64);
-        let limits = Limits { cost: self.settings.thread.and(share), ..Limits::from(&self.settings) };
+        let limits = Limits::share(&self.settings, &research.usage, subtasks.len() as u64);
         let found = match self.settings.mode {
             SubtaskMode::Parallel => self.side_by_side(work, seed, &subtasks, limits, desk).await?,
             SubtaskMode::Sequential => self.one_after_the_other(work, seed, &subtasks, limits, desk).await?,
@@ -68,8 +67,8 @@ impl Decompose {
         let Merged { threads, usage, references } = citing::merge(desk, found).await?;
         research.usage += usage;
         let number = u32::try_from(threads.len() + 1).unwrap_or(u32::MAX);
-        let left = self.settings.thread.and(self.settings.job.share(&research.usage, 1));
-        let Some(report) = report::write(self, work, number, &seed.question, &threads, &references, left).await? else { return Ok(None) };
+        let left = Limits::share(&self.settings, &research.usage, 1);
+        let Some(report) = report::write(self, work, number, &seed.question, &threads, &references, &left).await? else { return Ok(None) };
         research.threads.extend(threads);
         research.threads.push(report.thread);
         research.usage += report.usage;

@@ -4,6 +4,7 @@
 
 mod browse;
 mod budget;
+mod clock;
 mod decompose;
 mod desk;
 mod extract;

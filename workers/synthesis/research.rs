@@ -5,15 +5,15 @@
 //! happens the turns so far are kept.
 
 use model::protocol::{self, ProtocolTag};
-use model::{Action, Completion, Decision, FinishReason, JournalKey, Limit, Notice, NoticeKind, Observation, Outcome, Turn};
+use model::{Action, Completion, FinishReason, JournalKey, Limit, Notice, NoticeKind, Observation, Outcome, Turn};
 use runtime::{Failure, FailureKind};
 use teacher::dialect::Reading;
-use teacher::{Calls, Journal, JournalError, TeacherErrorKind};
+use teacher::{Calls, JournalError, TeacherErrorKind};
 
 use crate::budget::{Advice, Budget, Limits};
+use crate::clock::{CLOCK_CALL, Clock};
 use crate::desk::{Desk, ToolError};
 use crate::extract::Extractor;
-use crate::pace::Pace;
 use crate::prompts::{Level, budget_notice, notice};
 use crate::speaker::{Speaker, Work};
 use crate::transcript::{NewTurn, Transcript};
@@ -26,8 +26,6 @@ const PROBLEMS_TOLD_MAX: usize = 3;
 const WITHDRAWALS_MAX: u32 = 16;
 /// How often an early answer is sent back for more evidence. A model that insists is taken at its word; the filter counts its calls.
 const SENT_BACK_MAX: u32 = 2;
-/// Call number, within a turn, of the journal's clock.
-const CLOCK_CALL: u32 = 1;
 
 /// What is asked of a researcher.
 pub(crate) struct Manner<'a> {
@@ -83,6 +81,7 @@ impl Researcher<'_> {
     pub(crate) async fn research(&self, transcript: &mut Transcript, desk: &mut Desk) -> Result<Option<Ending>, Failure> {
         let limits = &self.manner.limits;
         let mut budget = Budget::new(limits, self.speaker.sampling(0).max_completion_tokens);
+        let mut clock = Clock::new(limits);
         let mut forced: Option<Limit> = None;
         let (mut withdrawals, mut sent_back) = (0, 0);
         // Bounded: each round takes a turn, which the budget limits, or withdraws one, which is limited too.
@@ -91,9 +90,7 @@ impl Researcher<'_> {
                 return Ok(None);
             }
             let key = JournalKey { thread: self.thread, turn: number, call: 0 };
-            if limits.wall_s.is_some() {
-                transcript.note_busy(clock(self.work.journal, key, self.work.pace).await?);
-            }
+            transcript.note(clock.read(self.work, key).await?);
             if let Some(limit) = budget.full(&transcript.used()).filter(|_| number == 0) {
                 return Ok(Some(Ending { outcome: fruitless(limit), limit: Some(limit), answer: None }));
             }
@@ -377,14 +374,6 @@ fn turn_of(completion: &Completion, reading: Reading, notices: Vec<Notice>) -> T
         finish_reason: completion.finish_reason,
         usage: completion.usage,
     }
-}
-
-/// Milliseconds of work on this job, as the journal has it for this turn.
-async fn clock(journal: &Journal, key: JournalKey, pace: &Pace) -> Result<u64, Failure> {
-    let key = JournalKey { call: CLOCK_CALL, ..key };
-    let Decision::Elapsed { busy_ms } = journal.decide(key, || Decision::Elapsed { busy_ms: pace.busy_ms() }).await.map_err(failed)?;
-    pace.at_least(busy_ms);
-    Ok(busy_ms)
 }
 
 fn tool_failed(error: ToolError) -> Failure {

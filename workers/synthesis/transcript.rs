@@ -11,6 +11,7 @@ use model::{Action, Completion, Digest, Message, Notice, Observation, Role, Turn
 use teacher::{Conversation, Tokens};
 
 use crate::budget::Used;
+use crate::clock::Elapsed;
 use crate::speaker::Speaker;
 
 /// Tokens that a chat template puts around one message; an estimate on the safe side.
@@ -66,7 +67,7 @@ impl Transcript {
         self.turns.clear();
         self.marks.clear();
         self.usage = Usage::default();
-        self.used = Used { context_tokens: self.used.context_tokens, busy_ms: self.used.busy_ms, ..Used::default() };
+        self.used = Used { context_tokens: self.used.context_tokens, ..Used::default() };
         self.say(Message::text(Role::User, opening), None);
     }
 
@@ -91,9 +92,9 @@ impl Transcript {
         &self.turns
     }
 
-    /// Notes the journal's clock.
-    pub(crate) fn note_busy(&mut self, busy_ms: u64) {
-        self.used.busy_ms = busy_ms;
+    /// Notes what the journal's clocks say.
+    pub(crate) fn note(&mut self, elapsed: Elapsed) {
+        self.used.elapsed = elapsed;
     }
 
     /// Whether all of `actions` were made before, with the same result.
@@ -109,7 +110,6 @@ impl Transcript {
         self.charge(turn.usage);
         self.used.turns += 1;
         self.used.tool_calls += turn.actions.iter().filter(|action| action.unreadable.is_none()).count() as u64;
-        self.used.completion_tokens += turn.usage.completion_tokens;
         self.used.repeats = if is_repetition { self.used.repeats + 1 } else { 0 };
         self.used.fruitless = if turn.actions.is_empty() { self.used.fruitless + 1 } else { 0 };
         self.done.extend(turn.actions.iter().zip(&turn.observations).map(|(action, observation)| sameness(action, observation)));
@@ -138,8 +138,8 @@ impl Transcript {
     pub(crate) fn withdraw(&mut self) -> bool {
         let (Some(_), Some((messages, before))) = (self.turns.pop(), self.marks.pop()) else { return false };
         self.conversation.truncate(messages);
-        let Used { turns, completion_tokens, usage, busy_ms, .. } = self.used;
-        self.used = Used { turns, completion_tokens, usage, busy_ms, ..before };
+        let Used { turns, usage, elapsed, .. } = self.used;
+        self.used = Used { turns, usage, elapsed, ..before };
         true
     }
 

@@ -60,7 +60,7 @@ pub struct BrowseSettings {
     pub max_tool_calls: u32,
     /// Longest conversation, in tokens of the teacher's tokenizer.
     pub context_tokens: u32,
-    /// Most tokens the model may write in one job.
+    /// Most tokens that models may write in one job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_tokens: Option<u64>,
     /// Longest work on one job, in seconds.
@@ -75,6 +75,14 @@ pub struct BrowseSettings {
     /// The only date a prompt may know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
+}
+
+impl BrowseSettings {
+    /// What one job may cost, whichever keys say so.
+    pub fn of_job(&self) -> BudgetSettings {
+        let Self { completion_tokens, wall_s, .. } = *self;
+        self.job.and(BudgetSettings { completion_tokens, wall_s, ..BudgetSettings::default() })
+    }
 }
 
 /// In which order the subtasks of one job are researched.
@@ -125,7 +133,7 @@ pub struct DecomposeSettings {
     pub strict: bool,
     /// Longest conversation of one thread, in tokens of its teacher's tokenizer.
     pub context_tokens: u32,
-    /// Most tokens a researcher may write in one thread.
+    /// Most tokens that models may write in one thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_tokens: Option<u64>,
     /// Longest work on one job, in seconds.
@@ -140,4 +148,16 @@ pub struct DecomposeSettings {
     /// The only date a prompt may know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
+}
+
+impl DecomposeSettings {
+    /// What one job may cost, whichever keys say so.
+    pub fn of_job(&self) -> BudgetSettings {
+        self.job.and(BudgetSettings { wall_s: self.wall_s, ..BudgetSettings::default() })
+    }
+
+    /// What one thread may cost, whichever keys say so.
+    pub fn of_thread(&self) -> BudgetSettings {
+        self.thread.and(BudgetSettings { completion_tokens: self.completion_tokens, ..BudgetSettings::default() })
+    }
 }

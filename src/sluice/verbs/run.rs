@@ -32,12 +32,15 @@ pub(crate) async fn run(args: RunArgs) -> Result<End, VerbError> {
             eprintln!("all jobs are terminal; seal them with `sluice seal`");
             Ok(End::Done)
         }
-        LocalEnd::Spent { spent, outstanding } => {
+        LocalEnd::Spent { spent, is_late, outstanding } => {
             let model::Usage { prompt_tokens, completion_tokens, calls, cost_micros } = spent;
             let money = if cost_micros == 0 { String::new() } else { format!(", {:.4} in money", cost_micros as f64 / 1e6) };
-            eprintln!("paused: the budget is spent ({prompt_tokens} tokens in, {completion_tokens} out, {calls} calls{money})");
+            let what = if is_late { "the time of this run is over" } else { "the budget is spent" };
+            eprintln!("paused: {what} ({prompt_tokens} tokens in, {completion_tokens} out, {calls} calls{money})");
             eprintln!("{outstanding} jobs are outstanding, and nothing that was paid for is lost");
-            eprintln!("raise [budget] and continue with: sluice run {}", args.campaign.display());
+            // Each run has its time anew.
+            let first = if is_late { "" } else { "raise [budget] and " };
+            eprintln!("{first}continue with: sluice run {}", args.campaign.display());
             Ok(End::Interrupted)
         }
         LocalEnd::Interrupted { outstanding } => {

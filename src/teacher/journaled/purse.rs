@@ -42,7 +42,12 @@ impl Purse {
 
     /// Whether nothing may be spent any more.
     pub fn is_empty(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() >= until) || self.limits.is_reached(&self.spent())
+        self.is_late() || self.limits.is_reached(&self.spent())
+    }
+
+    /// Whether the campaign's time is over.
+    pub fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// What is known to be spent.

@@ -5,6 +5,8 @@ use runtime::Failure;
 use teacher::{Calls, JournalError, TeacherErrorKind};
 
 use super::{Decompose, ending, subtasks};
+use crate::budget::Limits;
+use crate::clock::Clock;
 use crate::prompts::notice;
 use crate::research::{Ending, failed, push};
 use crate::speaker::Work;
@@ -28,11 +30,21 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
     let mut transcript = recipe.planner.open(question);
     let mut usable = Vec::new();
     let mut outcome = Outcome::Empty;
+    let limits = Limits::share(&recipe.settings, &Usage::default(), 1);
+    let mut clock = Clock::new(&limits);
+    let mut refused: Option<String> = None;
     for turn in 0..LISTS_MAX {
         if work.pace.must_yield() {
             return Ok(None);
         }
         let key = JournalKey { thread: THREAD, turn, call: 0 };
+        let elapsed = clock.read(work, key).await?;
+        if let Some(problem) = refused.take() {
+            if limits.are_reached(&transcript.used().usage, elapsed) {
+                break;
+            }
+            transcript.push_notice(notice(NoticeKind::SubtasksRefused, &problem));
+        }
         let mut completion = match recipe.planner.complete(work, key, &transcript, Calls::Offered).await {
             Ok(completion) => completion,
             // What was listed so far stands.
@@ -67,14 +79,8 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
         if !mended.is_empty() && !cut {
             usable = mended;
         }
-        let settings = &recipe.settings;
-        let is_spent = settings.thread.and(settings.job).is_reached(&(transcript.used().usage + completion.usage));
-        let is_last = turn + 1 == LISTS_MAX || is_spent;
-        let notices = if is_last { Vec::new() } else { vec![notice(NoticeKind::SubtasksRefused, &problem)] };
-        push(&mut transcript, completion, reading, notices);
-        if is_last {
-            break;
-        }
+        push(&mut transcript, completion, reading, Vec::new());
+        refused = Some(problem);
     }
     let (turns, usage) = transcript.take();
     let thread = recipe.thread_of(ThreadRole::Planner, &recipe.planner, work, turns);

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use model::protocol::{self, ProtocolTag};
 use model::references::{Reference, markers, renumber, split_references, write_references};
 use model::report::Sections;
-use model::settings::BudgetSettings;
 use model::{Attribution, Citation, FinishReason, JournalKey, Limit, NoticeKind, Outcome, Thread, ThreadRole, Usage};
 use runtime::Failure;
 use teacher::{Calls, JournalError, TeacherErrorKind, Tokens};
 
 use super::{Decompose, ending};
+use crate::budget::Limits;
+use crate::clock::Clock;
 use crate::prompts::notice;
 use crate::research::{Ending, failed, push};
 use crate::speaker::Work;
@@ -40,18 +41,28 @@ pub(super) async fn write(
     question: &str,
     found: &[Thread],
     references: &[Reference],
-    left: BudgetSettings,
+    left: &Limits,
 ) -> Result<Option<Report>, Failure> {
     let speaker = &recipe.summarizer;
     let room = u64::from(recipe.settings.context_tokens) * ANSWERS_PERCENT / 100;
     let room = u32::try_from(room).unwrap_or(u32::MAX);
     let mut transcript = speaker.open(&findings(question, found, references, speaker.tokens(), room));
     let mut end = ending(Outcome::Empty);
+    let mut clock = Clock::new(left);
+    let mut refused: Option<String> = None;
     for turn in 0..REPORTS_MAX {
         if work.pace.must_yield() {
             return Ok(None);
         }
-        let mut completion = match speaker.complete(work, JournalKey { thread, turn, call: 0 }, &transcript, Calls::Offered).await {
+        let key = JournalKey { thread, turn, call: 0 };
+        let elapsed = clock.read(work, key).await?;
+        if let Some(problem) = refused.take() {
+            if left.are_reached(&transcript.used().usage, elapsed) {
+                break;
+            }
+            transcript.push_notice(notice(NoticeKind::ReportRefused, &problem));
+        }
+        let mut completion = match speaker.complete(work, key, &transcript, Calls::Offered).await {
             Ok(completion) => completion,
             // What was written so far stands.
             Err(JournalError::Teacher(error)) if error.kind == TeacherErrorKind::ContextOverflow => {
@@ -83,12 +94,8 @@ pub(super) async fn write(
             push(&mut transcript, completion, reading, Vec::new());
             break;
         };
-        let is_last = turn + 1 == REPORTS_MAX || left.is_reached(&(transcript.used().usage + completion.usage));
-        let notices = if is_last { Vec::new() } else { vec![notice(NoticeKind::ReportRefused, &problem)] };
-        push(&mut transcript, completion, reading, notices);
-        if is_last {
-            break;
-        }
+        push(&mut transcript, completion, reading, Vec::new());
+        refused = Some(problem);
     }
     let (turns, usage) = transcript.take();
     let written = end.answer.take().map(|text| finished(&text, references));

@@ -104,7 +104,8 @@ fn decompose(t: &RecipeTable, check: &mut Check) -> DecomposeSettings {
 }
 
 fn cost(t: &CostTable, table: &str, check: &mut Check) -> BudgetSettings {
-    cost_limits(table, [t.completion_tokens, t.prompt_tokens, t.calls], t.money, check)
+    check.that(t.wall_s != Some(0), &format!("{table}.wall_s"), 0, "at least 1, or absent");
+    BudgetSettings { wall_s: t.wall_s, ..cost_limits(table, [t.completion_tokens, t.prompt_tokens, t.calls], t.money, check) }
 }
 
 fn is_date(text: &str) -> bool {
