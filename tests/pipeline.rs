@@ -1,8 +1,10 @@
 //! The whole factory as its user meets it: one command, a sealed data set, and what is said when something is wrong.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use crate::house::House;
+use crate::house::{House, Ran};
 
 const HEURISTIC: &str = "[teacher]\nkind = \"heuristic\"\nconcurrency = 8\n";
 
@@ -331,10 +333,22 @@ fn an_unfinished_campaign_is_sealed_only_in_part_and_only_when_asked() {
     }
 }
 
+/// As `| head -1` does: no failure of the export.
+fn whoever_has_read_enough_closes_the_pipe(house: &House) {
+    let mut command = house.command(&["export", "out/campaigns/test", "--format", "native", "--rows", "all"]);
+    let mut export = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(export.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let ran = Ran::of(export.wait_with_output().expect("its end"));
+    assert!(ran.code == Some(0) && ran.err.is_empty(), "{}", ran.text());
+    serde_json::from_str::<serde_json::Value>(&line).expect("a whole row");
+}
+
 #[test]
 fn messages_are_exported_as_trainers_read_them() {
     let house = House::new(8, "", HEURISTIC);
     assert_eq!(house.sluice(&["run", "campaign.toml"]).code, Some(0));
+    whoever_has_read_enough_closes_the_pipe(&house);
     let exported = house.sluice(&["export", "out/campaigns/test", "--format", "messages", "--rows", "all"]);
     assert_eq!(exported.code, Some(0), "{}", exported.text());
     for line in exported.out.lines() {

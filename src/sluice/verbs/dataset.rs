@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use dataset::SealOptions;
 use dataset::export::{Format, Mask, TraceForm, Which};
 use dataset::passes::{self, Passes};
 use dataset::trace::{CallStyle, PageText};
+use dataset::{DatasetError, SealOptions};
 use model::Manifest;
 
 use crate::args::{DatasetArgs, ExportArgs, ExportCalls, ExportFormat, ExportMask, ExportPages, ExportRows, SealArgs, VerifyArgs};
@@ -97,9 +97,14 @@ pub(crate) async fn export(args: ExportArgs) -> Result<End, VerbError> {
     };
     let Some(path) = args.out else {
         let mut out = std::io::BufWriter::new(std::io::stdout());
-        dataset::export::export(place.archive.as_ref(), &place.campaign, &manifest, format, which, &mut out).await?;
-        out.flush()?;
-        return Ok(End::Done);
+        let exported = dataset::export::export(place.archive.as_ref(), &place.campaign, &manifest, format, which, &mut out).await;
+        let cannot = |source| DatasetError::File { action: "write", path: "the export".into(), source };
+        let flushed = exported.and_then(|_| out.flush().map_err(cannot));
+        return match flushed {
+            // Whoever reads has enough of it.
+            Err(DatasetError::File { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => Ok(End::Done),
+            flushed => Ok(flushed.map(|()| End::Done)?),
+        };
     };
     // Written beside and renamed, so that what stands under the name is always whole.
     let partial = path.with_extension("partial");
