@@ -7,6 +7,7 @@ mod archive;
 mod aside;
 mod beside;
 mod budget;
+mod divided;
 mod door;
 mod face;
 mod gaps;

@@ -2,7 +2,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use async_trait::async_trait;
+use model::Completion;
+use serde_json::json;
+use teacher::{Request, Teacher, TeacherError};
+
+use crate::faults::{Counting, Server};
 use crate::house::House;
 
 /// `sluice sim-teacher` as a process of its own; killed at the end.
@@ -48,6 +57,79 @@ fn both_dialects_run_over_http_with_rate_limits_and_server_errors() {
         assert!(rows.iter().all(|row| row["outcome"] == "answered"), "{dialect}");
         assert!(rows.iter().all(|row| row["threads"][0]["turns"][0]["actions"][0]["tool"] == "search"), "{dialect}");
     }
+}
+
+/// The heuristic teacher, counting, and seeing in what form it was asked.
+#[derive(Default)]
+struct Seeing {
+    counting: Counting,
+    /// Requests whose system message has the tools as the template writes them: nobody but the template does.
+    rendered: AtomicUsize,
+}
+
+#[async_trait]
+impl Teacher for Seeing {
+    async fn complete(&self, request: &Request) -> Result<Completion, TeacherError> {
+        if request.messages.first().is_some_and(|message| message.text.contains("<tools of=\"template\">")) {
+            self.rendered.fetch_add(1, Ordering::Relaxed);
+        }
+        self.counting.complete(request).await
+    }
+}
+
+/// A chat template of our own, in the manner of ChatML.
+const TEMPLATE: &str = "{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}{% if loop.first and tools %}
+<tools of=\"template\">{% for tool in tools %}
+{{ tool | tojson }}{% endfor %}
+</tools>{% endif %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}";
+
+/// A tokenizer to which a text is one token.
+fn tokenizer_of_texts() -> String {
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "post_processor": null, "decoder": null,
+        "pre_tokenizer": null,
+        "model": {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"},
+    })
+    .to_string()
+}
+
+#[test]
+fn raw_completions_go_through_the_model_s_own_template_and_tokenizer_and_on_after_a_kill() {
+    const JOBS: usize = 6;
+    let server = Server::of(Arc::new(Seeing::default()), Duration::from_millis(20));
+    // Half of it are too few of any other tokenizer's for some of these jobs.
+    let house = House::new(JOBS as u32, "", "[recipe]\ncontext_tokens = 4096\n");
+    std::fs::write(house.path("template.jinja"), TEMPLATE).expect("written");
+    std::fs::write(house.path("tokenizer.json"), tokenizer_of_texts()).expect("written");
+    campaign(
+        &house,
+        &server.address,
+        "mode = \"completion\"\nchat_template = \"template.jinja\"\ntokenizer = \"tokenizer.json\"\ndialect = \"hermes\"\n",
+    );
+    let mut run = house.start_run();
+    while server.teacher.counting.counts().0 < 10 {
+        assert!(run.try_wait().expect("a child").is_none(), "it is not over yet");
+        std::thread::yield_now();
+    }
+    run.kill().expect("killed with SIGKILL");
+    run.wait().expect("a child");
+    // What it names is kept with the campaign: another text under its name is another campaign.
+    std::fs::write(house.path("template.jinja"), TEMPLATE.replace("<|im_end|>", "<|im_end|> ")).expect("written");
+    let refused = house.sluice(&["run", "campaign.toml"]);
+    assert!(refused.code == Some(2) && refused.err.contains("teacher.chat_template"), "{}", refused.text());
+    std::fs::write(house.path("template.jinja"), TEMPLATE).expect("written");
+    let ran = house.sluice(&["run", "campaign.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    house.prove_sealed(JOBS as u64);
+    let (asked, distinct) = server.teacher.counting.counts();
+    assert!(asked - distinct <= JOBS, "{} of {asked} requests were asked again", asked - distinct);
+    assert_eq!(server.teacher.rendered.load(Ordering::Relaxed), asked, "every prompt was rendered by the template");
+    let rows = house.rows();
+    assert!(rows.iter().all(|row| row["outcome"] == "answered"), "{:?}", rows.iter().map(|row| &row["outcome"]).collect::<Vec<_>>());
+    assert!(rows.iter().all(|row| row["threads"][0]["turns"][0]["actions"][0]["tool"] == "search"));
 }
 
 #[test]

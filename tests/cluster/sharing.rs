@@ -6,6 +6,7 @@ use tests::services::OwnBroker;
 
 use super::servers::Servers;
 use super::town::{Town, eventually};
+use super::worker::Worker;
 
 /// A pause and a cancellation take hold everywhere within this.
 const TAKES_HOLD: Duration = Duration::from_secs(10);
@@ -28,6 +29,32 @@ fn two_campaigns_share_a_worker_by_weight() {
     let ratio = many as f64 / few.max(1) as f64;
     assert!((1.5..=6.0).contains(&ratio), "weights 1 and 3 gave {few} and {many} completions");
     assert_eq!(worker.drain().code(), Some(0), "{}", worker.said());
+}
+
+/// Together they ask as often as one alone would: twice as often, if each had the limit for itself.
+#[test]
+fn two_workers_share_a_limit_per_minute() {
+    const PER_SECOND: f64 = 6.0;
+    const WATCHED: usize = 36;
+    let town = Town::new(Servers::shared(), 40, Duration::ZERO, "");
+    town.add_to_campaign(&format!("requests_per_minute = {}\n", 60.0 * PER_SECOND));
+    town.submit();
+    let (mut first, mut second) = (town.worker("synthesis"), town.worker("synthesis"));
+    let at_least = |requests: usize, worker: &mut Worker| {
+        town.asked(requests, worker);
+        (town.teacher.teacher.counts().0, Instant::now())
+    };
+    eventually("both work", || {
+        let status = town.status();
+        let workers = status["workers"].as_array().expect("workers");
+        workers.iter().filter(|worker| worker["campaigns"][0]["running"].as_u64() > Some(0)).count() == 2
+    });
+    let before = town.teacher.teacher.counts().0;
+    let (from, since) = at_least(before + 1, &mut first);
+    let (to, until) = at_least(from + WATCHED, &mut second);
+    let rate = (to - from) as f64 / (until - since).as_secs_f64();
+    assert!(rate < 1.5 * PER_SECOND, "{rate} requests a second");
+    assert!(town.status()["outstanding"].as_u64() > Some(0), "there was work for both all the time");
 }
 
 #[test]

@@ -119,6 +119,13 @@ impl Town {
         std::fs::write(self.path("campaign.toml"), text).expect("written");
     }
 
+    /// Adds to the campaign file, behind its teacher.
+    pub(crate) fn add_to_campaign(&self, more: &str) {
+        let path = self.path("campaign.toml");
+        let text = std::fs::read_to_string(&path).expect("a campaign");
+        std::fs::write(path, text + more).expect("written");
+    }
+
     /// A path in the town's folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
