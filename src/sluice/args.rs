@@ -32,7 +32,7 @@ pub(crate) enum Verb {
     Corpus(CorpusVerb),
     /// Estimate calls, tokens, money and hours of a campaign from a pilot of a few jobs, before it is spent on.
     ///
-    /// The pilot asks the campaign's own teachers and judge, and costs what they cost. Of the campaign itself nothing is created.
+    /// The pilot asks the campaign's own teachers and judge, and costs what they cost. Of the campaign itself nothing is created but its corpus, where that is not built yet.
     Plan(PlanArgs),
     /// Run a campaign in this process, without services, and seal it.
     ///
@@ -56,7 +56,7 @@ pub(crate) enum Verb {
     Cancel(CampaignArgs),
     /// Publish failed jobs again; after a seal, too.
     Retry(RetryArgs),
-    /// Look after a cluster: metrics, runnable jobs for autoscaling, messages set aside, ledgers that were lost.
+    /// Look after a cluster: metrics, runnable jobs for autoscaling, messages set aside, ledgers that were lost, later samples (samples_first).
     Serve(ServeArgs),
     /// Prove that every planned job is accounted for, and write the data set's manifest.
     Seal(SealArgs),
@@ -189,7 +189,7 @@ pub(crate) enum CorpusVerb {
 pub(crate) struct RunArgs {
     /// The campaign file.
     pub(crate) campaign: PathBuf,
-    /// Print the checked configuration with all defaults, and stop.
+    /// Print what the campaign file means, defaults and roles included, and stop. Not a campaign file itself.
     #[arg(long)]
     pub(crate) dump_config: bool,
     /// Print the closing report as JSON on standard output.
@@ -264,7 +264,7 @@ pub(crate) struct ServeArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) campaign: CampaignArgs,
-    /// Redraw every few seconds until interrupted.
+    /// Redraw every few seconds until nothing is outstanding.
     #[arg(long)]
     pub(crate) watch: bool,
 }
