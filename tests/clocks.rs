@@ -12,7 +12,7 @@ use teacher::{Request, Teacher, TeacherError};
 use crate::faults::{Counting, Server};
 use crate::house::House;
 
-/// How long each completion takes: several fit into a second, and far more are asked for than into the budgets below.
+/// How long each turn of research takes, and nothing else: several fit into a second, and far more are asked for than into the budgets below.
 const LATENCY: Duration = Duration::from_millis(100);
 /// How a notice names a budget of time.
 const TOLD: &str = "the time in milliseconds";
@@ -40,8 +40,12 @@ impl Teacher for Endless {
         if last.to_lowercase().contains(TOLD) {
             self.was_warned.store(true, Ordering::Relaxed);
         }
-        let turns = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
         let system = request.messages.first().map_or("", |message| message.text.as_str());
+        let is_research = !system.contains("<subtask_list>") && !system.contains("<suggested_answer>");
+        if is_research {
+            tokio::time::sleep(LATENCY).await;
+        }
+        let turns = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
         Ok(said(&match system {
             // Neither a list nor a report that could be taken: both are asked for again while there is time.
             _ if system.contains("<subtask_list>") => "<subtask_list>\n1. When was Pellin founded?\n2. When was Pellin founded?\n3. Who designed the Swan Bridge?\n</subtask_list>".to_owned(),
@@ -65,8 +69,8 @@ fn turns(thread: &Value) -> usize {
 
 #[test]
 fn a_job_out_of_time_ends_with_what_it_has_and_hears_the_same_when_it_is_taken_up_again() {
-    let server = Server::of(Arc::new(Endless::default()), LATENCY);
-    let house = House::new(2, "", &campaign(&server, "[recipe]\nwall_s = 2", "hermes"));
+    let server = Server::of(Arc::new(Endless::default()), Duration::ZERO);
+    let house = House::new(2, "", &campaign(&server, "[recipe]\nwall_s = 4", "hermes"));
     let mut run = house.start_run();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !server.teacher.was_warned.load(Ordering::Relaxed) {
@@ -86,14 +90,14 @@ fn a_job_out_of_time_ends_with_what_it_has_and_hears_the_same_when_it_is_taken_u
     assert!(rows.iter().any(|row| row["provenance"]["replayed"].as_u64() > Some(0)), "one was continued in the middle");
     for row in &rows {
         assert_eq!((row["limit"].as_str(), row["outcome"].as_str()), (Some("wall_time"), Some("time_limit")), "{row}");
-        // Two seconds of work hold no more; without a budget there would be two hundred.
-        assert!((2..=30).contains(&turns(&row["threads"][0])), "{} turns", turns(&row["threads"][0]));
+        // Four seconds of work hold no more; without a budget there would be two hundred.
+        assert!((2..=50).contains(&turns(&row["threads"][0])), "{} turns", turns(&row["threads"][0]));
     }
 }
 
 #[test]
 fn a_thread_has_its_own_clock_and_a_job_s_clock_goes_on_through_all_of_them() {
-    let server = Server::of(Arc::new(Endless::default()), LATENCY);
+    let server = Server::of(Arc::new(Endless::default()), Duration::ZERO);
     let divided = |budget: &str| {
         let recipe = format!("[recipe]\nkind = \"decompose\"\nparallel = 1\nsteps = 100\nmax_tool_calls = 100\n{budget}");
         let house = House::new(1, "", &campaign(&server, &recipe, "tags"));
@@ -105,14 +109,14 @@ fn a_thread_has_its_own_clock_and_a_job_s_clock_goes_on_through_all_of_them() {
     let limit = |thread: &Value| thread["limit"].as_str().map(str::to_owned);
     let wall = Some("wall_time".to_owned());
 
-    let own = divided("[recipe.thread]\nwall_s = 2");
+    let own = divided("[recipe.thread]\nwall_s = 3");
     assert_eq!(own.len(), 4, "planner, two researchers, summarizer");
     for researcher in &own[1..3] {
-        assert!(limit(researcher) == wall && turns(researcher) > 1, "each has two seconds: {researcher}");
+        assert!(limit(researcher) == wall && turns(researcher) > 1, "each has three seconds: {researcher}");
     }
     assert_eq!((turns(&own[0]), turns(&own[3])), (4, 3), "there is time for all lists and reports");
 
-    let shared = divided("wall_s = 2");
+    let shared = divided("wall_s = 3");
     assert!(limit(&shared[1]) == wall && turns(&shared[1]) > 0, "{}", shared[1]);
     assert!(limit(&shared[2]) == wall && turns(&shared[2]) == 0, "nothing is left for the second: {}", shared[2]);
     assert_eq!(turns(&shared[3]), 1, "one report, however it is: {}", shared[3]);
@@ -120,7 +124,7 @@ fn a_thread_has_its_own_clock_and_a_job_s_clock_goes_on_through_all_of_them() {
 
 #[test]
 fn the_time_of_a_run_ends_it_and_the_same_command_has_its_time_anew() {
-    let server = Server::of(Arc::new(Endless::default()), LATENCY);
+    let server = Server::of(Arc::new(Endless::default()), Duration::ZERO);
     let house = House::new(4, "", &(campaign(&server, "[recipe]\nmax_turns = 16", "hermes") + "[budget]\nwall_hours = 0.0005\n"));
     let mut pauses = 0;
     let ended = loop {

@@ -121,7 +121,7 @@ pub struct RecipeTable {
     /// Longest work on one job, in seconds, waiting for models included, default unlimited.
     pub wall_s: Option<u64>,
     /// What one job may cost: reached, its threads answer with what they have. `decompose`: each researcher has an equal share of what the planner
-    /// leaves.
+    /// leaves; time is not shared out but passes for all, and a researcher whose turn comes after it is not asked at all.
     #[serde(skip_serializing_if = "CostTable::is_absent")]
     pub job: CostTable,
     /// What one thread of a job may cost.
@@ -131,7 +131,8 @@ pub struct RecipeTable {
     pub as_of: Option<String>,
 }
 
-/// `[recipe.job]` and `[recipe.thread]`: what is reached forces an answer, which is one completion more.
+/// `[recipe.job]` and `[recipe.thread]`: what is reached forces an answer, which is one completion more. Where `[recipe]` bounds the same, the
+/// smaller one counts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CostTable {
@@ -154,7 +155,7 @@ impl CostTable {
 }
 
 /// `[teacher]`, and the teachers of other roles below it, which take what they do not say from it; with another model or other endpoints, nothing
-/// that belongs to a model.
+/// that belongs to a model, and with other endpoints no key and no weights.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherTable {

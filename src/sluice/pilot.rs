@@ -35,6 +35,8 @@ pub(crate) enum PilotEnd {
     Interrupted,
     /// The campaign's budget was spent by its pilot.
     Spent,
+    /// It took longer than the campaign's budget of time.
+    Late,
 }
 
 /// A job of a pilot that failed for good.
@@ -82,7 +84,8 @@ pub(crate) async fn run(settings: Settings) -> Result<PilotEnd, VerbError> {
         end = local::run(settings, Options { seal: false, best_of_seed: false }) => Ok(match end? {
             LocalEnd::Sealed { .. } | LocalEnd::Finished => PilotEnd::Finished,
             LocalEnd::Interrupted { .. } => PilotEnd::Interrupted,
-            LocalEnd::Spent { .. } => PilotEnd::Spent,
+            LocalEnd::Spent { is_late: true, .. } => PilotEnd::Late,
+            LocalEnd::Spent { is_late: false, .. } => PilotEnd::Spent,
         }),
         () = shutdown.expired() => Ok(PilotEnd::Interrupted),
     }

@@ -245,9 +245,10 @@ mod tests {
         assert_eq!(forced(BudgetSettings { prompt_tokens: Some(800), ..none }), Some((Limit::PromptTokens, 900, 800)));
         assert_eq!(forced(BudgetSettings { money_micros: Some(70), ..none }), Some((Limit::Money, 70, 70)));
         assert_eq!(forced(BudgetSettings { completion_tokens: Some(300), ..none }), Some((Limit::CompletionTokens, 400, 300)));
-        let job = BudgetSettings { calls: Some(20), money_micros: Some(10), ..none };
+        let job = BudgetSettings { calls: Some(20), money_micros: Some(10), wall_s: Some(3), ..none };
         let share = job.share(&Usage { calls: 2, cost_micros: 50, ..usage }, 3);
         assert_eq!((share.calls, share.money_micros, share.prompt_tokens), (Some(6), Some(0), None), "what the planner spent is gone");
+        assert_eq!(share.wall_s, None, "and time is nobody's share");
     }
 
     #[test]

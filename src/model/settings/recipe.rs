@@ -161,3 +161,37 @@ impl DecomposeSettings {
         self.thread.and(BudgetSettings { completion_tokens: self.completion_tokens, ..BudgetSettings::default() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::written::CampaignFile;
+
+    fn recipe(text: &str) -> RecipeSettings {
+        let text =
+            format!("[campaign]\nname = \"a\"\nseeds = \"s\"\n[corpus]\npath = \"c\"\n[teacher]\nkind = \"heuristic\"\n[recipe]\n{text}");
+        CampaignFile::parse(&text).and_then(|file| file.resolve(Path::new("/"))).expect("valid").recipe
+    }
+
+    #[test]
+    fn of_a_limit_that_is_given_twice_the_smaller_one_counts() {
+        for (text, most, seconds) in [
+            ("completion_tokens = 5\nwall_s = 6", Some(5), Some(6)),
+            ("[recipe.job]\ncompletion_tokens = 5\nwall_s = 6", Some(5), Some(6)),
+            ("completion_tokens = 9\nwall_s = 6\n[recipe.job]\ncompletion_tokens = 5\nwall_s = 9", Some(5), Some(6)),
+            ("[recipe.thread]\ncompletion_tokens = 5\nwall_s = 6", None, None),
+        ] {
+            let RecipeSettings::Browse(browse) = recipe(text) else { panic!("{text}") };
+            let job = browse.of_job();
+            assert_eq!((job.completion_tokens, job.wall_s), (most, seconds), "{text}");
+        }
+        // There the limit of `[recipe]` on what is written is each thread's, and the one on time the job's.
+        let text = "kind = \"decompose\"\ncompletion_tokens = 5\nwall_s = 6\n[recipe.job]\nwall_s = 9\ncalls = 3\n[recipe.thread]\ncompletion_tokens = 7\nwall_s = 2";
+        let RecipeSettings::Decompose(decompose) = recipe(text) else { panic!("{text}") };
+        let none = BudgetSettings::default();
+        assert_eq!(decompose.of_job(), BudgetSettings { calls: Some(3), wall_s: Some(6), ..none });
+        assert_eq!(decompose.of_thread(), BudgetSettings { completion_tokens: Some(5), wall_s: Some(2), ..none });
+    }
+}

@@ -188,8 +188,9 @@ async fn run_one(n: usize, of: usize, resolved: &Resolved, shutdown: &Shutdown) 
     };
     Ok(match ended {
         LocalEnd::Interrupted { .. } => End::Interrupted,
-        LocalEnd::Spent { outstanding, .. } => {
-            eprintln!("[{n}/{of}] {}: its budget is spent; {outstanding} jobs are outstanding", settings.campaign.name);
+        LocalEnd::Spent { is_late, outstanding, .. } => {
+            let what = if is_late { "the time of this run is over" } else { "its budget is spent" };
+            eprintln!("[{n}/{of}] {}: {what}; {outstanding} jobs are outstanding", settings.campaign.name);
             End::Done
         }
         LocalEnd::Sealed { .. } | LocalEnd::Finished => End::Done,

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: PlanArgs) -> Result<End, VerbError> {
     Ok(match (end, forecast.pilot.failed.is_empty()) {
         (PilotEnd::Interrupted, _) => End::Interrupted,
         (_, false) => End::WithFailures,
-        (PilotEnd::Finished | PilotEnd::Spent, true) => End::Done,
+        (PilotEnd::Finished | PilotEnd::Spent | PilotEnd::Late, true) => End::Done,
     })
 }
 
@@ -99,7 +99,10 @@ fn say(settings: &Settings, chosen: Chosen, args: &PlanArgs, folder: &Path) {
         eprintln!("  judge: {model} at {}", http.endpoints.join(", "));
     }
     let kept = if args.keep.is_some() { "kept" } else { "removed at the end" };
-    eprintln!("  archive: {} ({kept}); of {campaign} itself nothing is created", folder.display());
+    eprintln!(
+        "  archive: {} ({kept}); of {campaign} itself nothing is created but its corpus, where that is not built yet",
+        folder.display()
+    );
 }
 
 fn asked(model: &str, kind: &TeacherKind) -> String {
@@ -195,6 +198,10 @@ fn notes(settings: &Settings, chosen: Chosen, pilot: &PilotReport, estimate: Opt
         PilotEnd::Interrupted => notes
             .push(format!("the pilot was interrupted with {} jobs outstanding; those that are done are the quick ones", pilot.outstanding)),
         PilotEnd::Spent => notes.push(format!("the pilot alone spent the budget, with {} of its jobs outstanding", pilot.outstanding)),
+        PilotEnd::Late => notes.push(format!(
+            "the pilot alone took longer than budget.wall_hours, with {} of its jobs outstanding; those that are done are the quick ones",
+            pilot.outstanding
+        )),
     }
     let Some(estimate) = estimate else {
         notes.push(match pilot.done {

@@ -42,11 +42,15 @@ impl Purse {
 
     /// Whether nothing may be spent any more.
     pub fn is_empty(&self) -> bool {
-        self.is_late() || self.limits.is_reached(&self.spent())
+        self.is_over() || self.limits.is_reached(&self.spent())
     }
 
-    /// Whether the campaign's time is over.
+    /// Whether it is the campaign's time alone that is over.
     pub fn is_late(&self) -> bool {
+        self.is_over() && !self.limits.is_reached(&self.spent())
+    }
+
+    fn is_over(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
     }
 

@@ -34,9 +34,6 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
     let mut clock = Clock::new(&limits);
     let mut refused: Option<String> = None;
     for turn in 0..LISTS_MAX {
-        if work.pace.must_yield() {
-            return Ok(None);
-        }
         let key = JournalKey { thread: THREAD, turn, call: 0 };
         let elapsed = clock.read(work, key).await?;
         if let Some(problem) = refused.take() {
@@ -44,6 +41,9 @@ pub(super) async fn plan(recipe: &Decompose, work: &Work<'_>, question: &str) ->
                 break;
             }
             transcript.push_notice(notice(NoticeKind::SubtasksRefused, &problem));
+        }
+        if work.pace.must_yield() {
+            return Ok(None);
         }
         let mut completion = match recipe.planner.complete(work, key, &transcript, Calls::Offered).await {
             Ok(completion) => completion,

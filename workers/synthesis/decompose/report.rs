@@ -51,9 +51,6 @@ pub(super) async fn write(
     let mut clock = Clock::new(left);
     let mut refused: Option<String> = None;
     for turn in 0..REPORTS_MAX {
-        if work.pace.must_yield() {
-            return Ok(None);
-        }
         let key = JournalKey { thread, turn, call: 0 };
         let elapsed = clock.read(work, key).await?;
         if let Some(problem) = refused.take() {
@@ -61,6 +58,9 @@ pub(super) async fn write(
                 break;
             }
             transcript.push_notice(notice(NoticeKind::ReportRefused, &problem));
+        }
+        if work.pace.must_yield() {
+            return Ok(None);
         }
         let mut completion = match speaker.complete(work, key, &transcript, Calls::Offered).await {
             Ok(completion) => completion,
